@@ -1,0 +1,33 @@
+#pragma once
+
+#include "vmm/ports/hypervisor.h"
+#include "vmm/qemu/hypervisor.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vmm::qemu {
+
+// The descriptors that a QEMU process gets beside 0, 1 and 2.
+inline constexpr int monitor_fd = 3;
+inline constexpr int console_fd = 4;
+
+// "microvm" for a kernel and "q35" for a disk, unless the settings name one.
+std::string machine_type(const Settings& settings, const ports::LaunchPlan& plan);
+
+// The argument list, without the binary. Pure.
+std::vector<std::string> qemu_argv(
+    const Settings& settings, const ports::LaunchPlan& plan, std::string_view accelerator, const std::filesystem::path& boot_config
+);
+
+// What -readconfig reads: the kernel's command line, which carries a secret and so must not stand in the argument list.
+// `tsc_khz`, where given, spares the guest a calibration that hangs on busy hosts.
+std::string boot_config(const Settings& settings, const ports::LaunchPlan& plan, std::optional<std::uint64_t> tsc_khz);
+
+// The machine's id in a process' arguments (as in /proc/PID/cmdline), or empty.
+std::string_view id_in_argv(std::string_view nul_separated);
+
+}  // namespace vmm::qemu

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "console.h"
+#include "monitor.h"
+#include "process.h"
+#include "vmm/ports/hypervisor.h"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace vmm::qemu {
+
+// One QEMU process: its monitor, its console, and the watch on its end.
+class QemuInstance final : public ports::Instance, public std::enable_shared_from_this<QemuInstance> {
+public:
+    QemuInstance(asio::any_io_executor executor, Process process, std::filesystem::path folder, ports::Events events, bool child);
+    ~QemuInstance() override;
+
+    // Connects to the monitor within the limit and to the console, and begins to watch. Fails when the process dies first.
+    Task<void> connect(std::chrono::milliseconds limit, std::size_t console_log_bytes);
+
+    // Fails unless the process says that it is this machine.
+    Task<void> verify(std::string uuid);
+
+    Task<void> resume() override;
+    Task<void> pause() override;
+    Task<void> press_power_button() override;
+    Task<ports::RunState> state() override;
+    asio::awaitable<bool> gone_within(std::chrono::milliseconds limit) override;
+    Task<void> end() override;
+
+    [[nodiscard]] int pid() const override { return process_.pid; }
+
+private:
+    Task<json::Value> execute(std::string command);
+    void on_event(const std::string& name, const json::Value& data);
+    asio::awaitable<void> watch();
+    [[nodiscard]] ports::Ended how_it_ended() const;
+
+    asio::any_io_executor executor_;
+    Process process_;
+    std::filesystem::path folder_;
+    ports::Events events_;
+    bool child_;
+    asio::posix::stream_descriptor exit_;
+    asio::steady_timer gone_;  // expires when the process is gone
+    std::shared_ptr<Monitor> monitor_;
+    std::shared_ptr<Console> console_;
+    bool connected_ = false;  // before this, connect() itself reports the end
+    bool asked_ = false;
+    bool guest_off_ = false;
+    bool signalled_ = false;
+    bool is_gone_ = false;
+};
+
+}  // namespace vmm::qemu

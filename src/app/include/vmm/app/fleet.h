@@ -1,0 +1,83 @@
+#pragma once
+
+#include "vmm/app/machine.h"
+#include "vmm/app/world.h"
+#include "vmm/domain/access.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace vmm::app {
+
+// A machine as a developer orders it. What is not given comes from the Formfile, the image, or the configuration.
+struct CreateVm {
+    std::string name;
+    std::string formfile;
+    std::string image;
+    std::optional<std::uint32_t> vcpus;
+    std::optional<std::uint32_t> memory_mib;
+    std::optional<std::uint32_t> disk_gib;
+    std::map<std::string, std::string> labels;
+    bool start = true;
+};
+
+// What a guest says when it has booted.
+struct BootReport {
+    std::string name;
+    std::string build_id;
+    std::string address;
+    std::string token;
+};
+
+// A job that was begun, or, for an Idempotency-Key that was used before, the answer that it gave.
+struct Begun {
+    std::string operation;
+    std::string vm;
+    std::optional<Answer> first_answer;
+    bool recalled = false;  // begun by an earlier request with this Idempotency-Key
+};
+
+// All machines of this node, and what callers may do with them. Used on the application's executor. A machine that the
+// caller may not see does not exist for them: not_found.
+class Fleet {
+public:
+    explicit Fleet(World& world) : world_{world} {}
+
+    // Reads the machines from the store, finds out what became of each, and removes from the host what belongs to none.
+    Task<void> load();
+
+    Task<Begun> create(domain::Caller caller, CreateVm wanted, Ticket ticket);
+
+    Task<Begun> begin(
+        domain::Caller caller, std::string id, domain::Job job, JobOptions options, Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
+    Task<VmView> update(
+        domain::Caller caller, std::string id, Change change, Ticket ticket, std::optional<std::int64_t> expected_revision
+    );
+
+    // Proved by its one-time token alone; unauthenticated for anything else.
+    Task<VmView> boot_complete(BootReport report);
+
+    // The answer of an operation that has ended.
+    [[nodiscard]] Answer answer(const domain::Operation& operation) const;
+
+private:
+    Task<std::optional<Begun>> recall(Ticket ticket);
+    Result<domain::Vm> shaped(const domain::Caller& caller, const CreateVm& wanted) const;
+    Result<std::shared_ptr<Machine>> find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
+    Task<void> read_machines();
+    asio::awaitable<void> sweep();
+    void forget_removed();
+
+    World& world_;
+    std::map<std::string, std::shared_ptr<Machine>> machines_;
+};
+
+// What a job needs of the caller.
+domain::Action action_of(domain::Job job);
+
+}  // namespace vmm::app

@@ -1,0 +1,118 @@
+#pragma once
+
+#include "vmm/app/ticket.h"
+#include "vmm/app/world.h"
+#include "vmm/domain/operation.h"
+#include "vmm/domain/vm.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace vmm::app {
+
+// What a PATCH may change.
+struct Change {
+    std::optional<std::string> name;
+    std::optional<std::map<std::string, std::string>> labels;
+};
+
+// How a job is to be done.
+struct JobOptions {
+    std::int64_t timeout_s = 30;
+    bool force = false;
+};
+
+// One machine: the only object that changes its record, holds its process and runs its jobs. Lives from the creation, or
+// the service's start, until the machine is deleted. Used on the application's executor.
+class Machine : public std::enable_shared_from_this<Machine> {
+public:
+    // `stored_at` is the store's revision of the record, 0 when it is not stored yet.
+    Machine(World& world, domain::Vm vm, std::int64_t stored_at);
+
+    [[nodiscard]] const domain::Vm& vm() const { return vm_; }
+
+    // Stores a new machine together with the operation that makes it, and begins to make it. conflict "name-taken".
+    Task<void> create(domain::Operation operation, Ticket ticket);
+
+    // Stores that the job is wanted and begins it; returns the operation's id. conflict when the machine's state or
+    // another operation forbids it, precondition_failed.
+    Task<std::string> begin(
+        domain::Job job, JobOptions options, domain::Caller caller, Ticket ticket, std::optional<std::int64_t> expected_revision
+    );
+
+    Task<void> update(Change change, Ticket ticket, std::optional<std::int64_t> expected_revision);
+
+    // The guest reports that it has booted. unauthenticated when it has reported before.
+    Task<void> boot_completed(std::string address);
+
+    // Finds out what became of the machine while the service was away, takes its process over, and takes up the job that
+    // was interrupted, if there was one. To be awaited before the machine takes requests.
+    asio::awaitable<void> recover(std::optional<domain::Operation> interrupted);
+
+    // Says that the record is gone and nothing may use this object any more.
+    [[nodiscard]] bool removed() const { return vm_.status == domain::Status::deleted; }
+
+private:
+    struct Outcome {
+        Outcome(domain::Event on, std::string why) : event{on}, reason{std::move(why)} {}
+
+        Outcome(domain::Event on, std::string why, Error wrong) : event{on}, reason{std::move(why)}, error{std::move(wrong)} {}
+
+        domain::Event event;
+        std::string reason;
+        std::optional<Error> error;
+    };
+
+    using Mutation = std::function<void(domain::Vm&)>;
+
+    // Storing.
+    Task<void> change(Mutation mutate, ports::Transaction transaction);
+    asio::awaitable<void> record_fact(Mutation mutate, ports::Transaction transaction);
+    asio::awaitable<void> finish(domain::Operation operation, Outcome outcome);
+    asio::awaitable<void> vanish(domain::Operation operation, std::optional<Error> error);
+    Result<void> admit(domain::Job job, const JobOptions& options, std::optional<std::int64_t> expected_revision) const;
+    void add_answer(ports::Transaction& transaction, const domain::Operation& operation, const domain::Vm* vm) const;
+    void arm_boot_token();
+    void put_boot_token(const std::string& hash);
+
+    // Jobs.
+    void spawn(domain::Operation operation);
+    asio::awaitable<void> run(domain::Operation operation);
+    Task<void> prepare_disk();
+    asio::awaitable<Outcome> start();
+    asio::awaitable<Outcome> stop(domain::Operation operation);
+    asio::awaitable<Outcome> pause();
+    asio::awaitable<Outcome> resume();
+    asio::awaitable<void> make(domain::Operation operation);
+    asio::awaitable<void> restart(domain::Operation operation);
+    asio::awaitable<void> remove(domain::Operation operation);
+    Task<ports::LaunchPlan> plan();
+    Task<void> launch();
+    Outcome outcome_of_failure(domain::Event otherwise, Error error);
+
+    // Events.
+    ports::Events events();
+    void on_ended(std::uint64_t of_launch, ports::Ended ended);
+    void on_reset();
+    asio::awaitable<void> settle();
+
+    // Recovery.
+    Task<ports::RunState> adopt();
+    asio::awaitable<void> recover_steady();
+    asio::awaitable<void> recover_job(domain::Operation operation);
+    asio::awaitable<void> give_up(domain::Operation operation, std::string why);
+    void power_on_again();
+
+    World& world_;
+    domain::Vm vm_;
+    std::int64_t stored_at_;
+    Slots writing_{1};
+    std::shared_ptr<ports::Instance> instance_;
+    std::optional<ports::Ended> ended_;  // the process' end, not yet made part of the record
+    std::string boot_token_;             // of the next start; empty when none is prepared
+    std::uint64_t launches_ = 0;         // tells the events of the present process from those of earlier ones
+};
+
+}  // namespace vmm::app

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "vmm/domain/access.h"
+#include "vmm/domain/vm.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace vmm::app {
+
+using VmView = std::shared_ptr<const domain::Vm>;
+
+// The machines as last stored, for readers: one immutable value per machine, replaced when it changes. Thread-safe;
+// readers take a shared lock for the time of a look-up and never wait for the store.
+class Registry {
+public:
+    struct Filter {
+        std::optional<domain::Status> status;
+        std::string name;
+        std::optional<domain::Address> owner;
+        std::string label_key;
+        std::optional<std::string> label_value;
+    };
+
+    struct Page {
+        std::vector<VmView> vms;
+        bool more = false;
+    };
+
+    void put(domain::Vm vm);
+    void erase(const std::string& id);
+
+    // nullptr when there is none.
+    [[nodiscard]] VmView find(const std::string& id) const;
+
+    // Machines that the caller may see, in id order, after `after`, at most `limit`.
+    [[nodiscard]] Page list(const domain::Caller& caller, const Filter& filter, const std::string& after, std::size_t limit) const;
+
+    [[nodiscard]] std::size_t size() const;
+    [[nodiscard]] std::size_t owned_by(const domain::Address& owner) const;
+
+private:
+    static bool matches(const domain::Vm& vm, const Filter& filter);
+
+    mutable std::shared_mutex mutex_;
+    std::map<std::string, VmView> by_id_;
+    std::unordered_map<domain::Address, std::set<std::string>, domain::AddressHash> by_owner_;
+};
+
+}  // namespace vmm::app

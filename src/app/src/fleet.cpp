@@ -1,0 +1,158 @@
+#include "vmm/app/fleet.h"
+
+#include "keys.h"
+#include "vmm/base/text.h"
+#include "vmm/domain/names.h"
+#include "vmm/records/records.h"
+
+namespace vmm::app {
+namespace {
+
+using domain::Action;
+using domain::Job;
+
+// A second request may carry the same Idempotency-Key while the first is being stored.
+bool key_was_taken(const Error& error, const Ticket& ticket) {
+    return !ticket.idempotency_key.empty() && error.field() == ticket.idempotency_key;
+}
+
+// The store's refusals in the caller's words.
+Error explained(Error error, const Ticket& ticket) {
+    if (error.slug() != "store-conflict") {
+        return error;
+    }
+    if (error.field() == ticket.replay_key) {
+        return Error{Code::conflict, "this signed request was used before"}.with_slug("replayed-request");
+    }
+    return Error{Code::conflict, "the machine has changed in between; try again"};
+}
+
+}  // namespace
+
+Action action_of(Job job) {
+    switch (job) {
+        case Job::start:
+        case Job::stop:
+        case Job::restart:
+        case Job::pause:
+        case Job::resume: return Action::operate;
+        case Job::create:
+        case Job::remove: return Action::own;
+    }
+    return Action::own;
+}
+
+Result<std::shared_ptr<Machine>> Fleet::find(const domain::Caller& caller, Action action, const std::string& id) const {
+    const auto found = machines_.find(id);
+    if (found == machines_.end() || found->second->removed() || !domain::may(caller, Action::view, found->second->vm())) {
+        return fail(Code::not_found, "there is no machine " + quote(id) + ", or it is not visible to you");
+    }
+    if (!domain::may(caller, action, found->second->vm())) {
+        return fail(
+            Code::forbidden,
+            "this needs the role " + std::string{name(domain::role_for(action))} + "; you have " +
+                std::string{name(domain::role_of(caller, found->second->vm()))}
+        );
+    }
+    return found->second;
+}
+
+Answer Fleet::answer(const domain::Operation& operation) const {
+    const auto vm = world_.registry.find(operation.target);
+    return world_.render(operation, vm.get());
+}
+
+Task<std::optional<Begun>> Fleet::recall(Ticket ticket) {
+    if (ticket.idempotency_key.empty()) {
+        co_return std::optional<Begun>{};
+    }
+    const auto bound = co_await world_.store.get(ticket.idempotency_key);
+    if (!bound && bound.error().code() == Code::not_found) {
+        co_return std::optional<Begun>{};
+    }
+    if (!bound) {
+        co_return std::unexpected{bound.error()};
+    }
+    CO_TRY(const auto first, records::read_remembered(bound->value));
+    if (first.body_sha256 != ticket.body_sha256) {
+        co_return fail(Error{Code::invalid, "this Idempotency-Key was used for another request"}
+                           .with_slug("idempotency-key-reused")
+                           .with_field("Idempotency-Key"));
+    }
+    Begun begun;
+    begun.operation = first.operation;
+    begun.vm = first.target;
+    begun.recalled = true;
+    const auto answered = co_await world_.store.get(ticket.idempotency_key + "/answer");
+    if (answered) {
+        CO_TRY(auto given, records::read_remembered(answered->value));
+        begun.first_answer = Answer{given.status, std::move(given.body), std::move(given.etag)};
+    }
+    co_return std::optional<Begun>{std::move(begun)};
+}
+
+Task<Begun> Fleet::begin(
+    domain::Caller caller, std::string id, Job job, JobOptions options, Ticket ticket, std::optional<std::int64_t> expected_revision
+) {
+    CO_TRY(auto recalled, co_await recall(ticket));
+    if (recalled) {
+        co_return *std::move(recalled);
+    }
+    CO_TRY(const auto machine, find(caller, action_of(job), id));
+    auto operation = co_await machine->begin(job, options, caller, ticket, expected_revision);
+    if (!operation) {
+        auto error = std::move(operation).error();
+        if (key_was_taken(error, ticket)) {
+            CO_TRY(auto first, co_await recall(ticket));
+            if (first) {
+                co_return *std::move(first);
+            }
+        }
+        co_return fail(explained(std::move(error), ticket));
+    }
+    forget_removed();
+    co_return Begun{*std::move(operation), id, {}, false};
+}
+
+Task<VmView> Fleet::update(
+    domain::Caller caller, std::string id, Change change, Ticket ticket, std::optional<std::int64_t> expected_revision
+) {
+    CO_TRY(const auto machine, find(caller, Action::configure, id));
+    if (change.name) {
+        CO_CHECK(domain::check_vm_name(*change.name));
+    }
+    if (change.labels) {
+        CO_CHECK(domain::check_labels(*change.labels));
+    }
+    auto updated = co_await machine->update(std::move(change), ticket, expected_revision);
+    if (!updated) {
+        co_return fail(explained(std::move(updated).error(), ticket));
+    }
+    co_return world_.registry.find(id);
+}
+
+Task<VmView> Fleet::boot_complete(BootReport report) {
+    const auto refused = [] {
+        return fail(Error{Code::unauthenticated, "the boot token is missing, unknown or used"}.with_slug("bad-boot-token"));
+    };
+    const auto hash = to_hex(world_.signatures.sha256(report.token));
+    const auto id = world_.boot_tokens.find(hash);
+    if (report.token.empty() || id == world_.boot_tokens.end() || !machines_.contains(id->second)) {
+        co_return refused();
+    }
+    const auto machine = machines_.at(id->second);
+    const auto& vm = machine->vm();
+    const bool name_fits = report.name.empty() || report.name == vm.name || report.name == vm.instance_id || report.name == vm.build_id;
+    const bool live = domain::live(vm.status) || vm.status == domain::Status::starting;
+    if (!live || !name_fits || (!report.build_id.empty() && report.build_id != vm.build_id)) {
+        co_return refused();
+    }
+    CO_CHECK(co_await machine->boot_completed(report.address));
+    co_return world_.registry.find(vm.id);
+}
+
+void Fleet::forget_removed() {
+    std::erase_if(machines_, [](const auto& entry) { return entry.second->removed(); });
+}
+
+}  // namespace vmm::app

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "vmm/domain/address.h"
+
+#include <string>
+#include <string_view>
+
+// Where each kind of record stands in the state store.
+namespace vmm::app::keys {
+
+inline constexpr std::string_view vms = "/vms/";
+inline constexpr std::string_view operations = "/operations/";
+inline constexpr std::string_view accounts = "/accounts/";
+inline constexpr std::string_view nonces = "/nonces/";
+inline constexpr std::string_view idempotency = "/idempotency/";
+inline constexpr std::string_view names = "/names/";
+
+std::string vm(std::string_view id);
+std::string operation(std::string_view id);
+std::string account(const domain::Address& address);
+// An owner's machine name: what makes names unique per owner.
+std::string vm_name(const domain::Address& owner, std::string_view name);
+
+}  // namespace vmm::app::keys

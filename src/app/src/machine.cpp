@@ -1,0 +1,410 @@
+#include "vmm/app/machine.h"
+
+#include "keys.h"
+#include "vmm/base/fault.h"
+#include "vmm/base/ids.h"
+#include "vmm/base/text.h"
+#include "vmm/domain/admission.h"
+#include "vmm/domain/names.h"
+#include "vmm/records/records.h"
+
+#include <spdlog/spdlog.h>
+
+namespace vmm::app {
+namespace {
+
+using domain::Event;
+using domain::Job;
+using domain::Power;
+using domain::Progress;
+using domain::Status;
+using namespace std::chrono_literals;
+
+constexpr std::size_t token_bytes = 20;
+constexpr std::uint64_t machines_idempotency_hours = 24;
+
+std::string point(Job job, std::string_view where) {
+    return std::string{name(job)}.append(".").append(where);
+}
+
+}  // namespace
+
+Machine::Machine(World& world, domain::Vm vm, std::int64_t stored_at) : world_{world}, vm_{std::move(vm)}, stored_at_{stored_at} {
+    put_boot_token(vm_.boot_token_hash);
+}
+
+Task<void> Machine::create(domain::Operation operation, Ticket ticket) {
+    arm_boot_token();
+    vm_.operation = operation.id;
+    ports::Transaction transaction;
+    const auto name_key = keys::vm_name(vm_.owner, vm_.name);
+    transaction.expect.push_back({name_key, 0});
+    transaction.puts.push_back({name_key, vm_.id, {}});
+    transaction.puts.push_back(Operations::record(operation));
+    ticket.add_to(transaction, operation.id, vm_.id);
+    fault_point(point(operation.kind, "before-intent"));
+    auto stored = co_await change([](domain::Vm&) {}, std::move(transaction));
+    if (!stored) {
+        auto error = std::move(stored).error();
+        if (error.field() == name_key) {
+            co_return fail(Error{Code::conflict, "you have a machine named " + quote(vm_.name) + " already"}
+                               .with_slug("name-taken")
+                               .with_field("name"));
+        }
+        co_return fail(std::move(error));
+    }
+    fault_point(point(operation.kind, "after-intent"));
+    world_.operations.put(operation);
+    spawn(std::move(operation));
+    co_return Result<void>{};
+}
+
+Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<std::int64_t> expected_revision) const {
+    if (expected_revision && *expected_revision != vm_.revision) {
+        return fail(Code::precondition_failed, "the machine has changed: its revision is " + std::to_string(vm_.revision));
+    }
+    if (domain::busy(vm_.status)) {
+        return fail(
+            Error{Code::conflict, "the machine is " + std::string{name(vm_.status)} + ": the operation " + vm_.operation + " holds it"}
+                .with_slug("machine-busy")
+                .with_hint("wait for it: GET /operations/" + vm_.operation + "?wait=30")
+        );
+    }
+    if (job == Job::remove && domain::live(vm_.status) && !options.force) {
+        return fail(Error{Code::conflict, "the machine is " + std::string{name(vm_.status)}}
+                        .with_slug("machine-running")
+                        .with_hint("stop it first, or delete with ?force=true"));
+    }
+    if (auto allowed = domain::step(vm_.status, domain::beginning(job)); !allowed) {
+        return std::unexpected{std::move(allowed).error()};
+    }
+    if (job == Job::start) {
+        std::uint64_t given = 0;
+        for (const auto& view : world_.registry.list({.address = {}, .administrator = true}, {}, "", SIZE_MAX).vms) {
+            const bool counts = view->id != vm_.id && (domain::live(view->status) || view->status == Status::starting);
+            given += counts ? view->memory_mib : 0;
+        }
+        CHECK(domain::check_memory(vm_.memory_mib, given, world_.host.capacity()));
+        if (world_.starts.waiting() >= 20 * world_.settings.concurrent_vm_starts) {
+            return fail(Error{
+                Code::unavailable,
+                std::to_string(world_.starts.waiting()) + " starts are waiting and concurrent_vm_starts is " +
+                    std::to_string(world_.settings.concurrent_vm_starts)
+            }
+                            .with_slug("too-many-starts")
+                            .with_retry_after(5));
+        }
+    }
+    return {};
+}
+
+Task<std::string> Machine::begin(
+    Job job, JobOptions options, domain::Caller caller, Ticket ticket, std::optional<std::int64_t> expected_revision
+) {
+    CO_CHECK(admit(job, options, expected_revision));
+    domain::Operation operation;
+    operation.id = new_id("op");
+    operation.kind = job;
+    operation.target = vm_.id;
+    operation.status = Progress::running;
+    operation.requested_by = caller.address;
+    operation.created_at = operation.updated_at = now();
+    operation.timeout_s = options.timeout_s;
+    operation.force = options.force;
+    operation.idempotency_key = ticket.idempotency_key;
+
+    // From here on the machine is taken: nobody else gets past admit().
+    const auto before = vm_.status;
+    const auto before_operation = vm_.operation;
+    const auto before_token = vm_.boot_token_hash;
+    vm_.status = *domain::next(before, domain::beginning(job));
+    vm_.operation = operation.id;
+    if (job == Job::start) {
+        arm_boot_token();
+    }
+    ports::Transaction transaction;
+    transaction.puts.push_back(Operations::record(operation));
+    ticket.add_to(transaction, operation.id, vm_.id);
+    fault_point(point(job, "before-intent"));
+    auto stored = co_await change(
+        [job](domain::Vm& vm) {
+            if (job == Job::start || job == Job::restart) {
+                vm.desired_power = Power::on;
+            } else if (job == Job::stop || job == Job::remove) {
+                vm.desired_power = Power::off;
+            }
+        },
+        std::move(transaction)
+    );
+    if (!stored) {
+        vm_.status = before;
+        vm_.operation = before_operation;
+        put_boot_token(before_token);
+        if (ended_) {
+            co_await settle();
+        }
+        co_return fail(std::move(stored).error());
+    }
+    fault_point(point(job, "after-intent"));
+    world_.operations.put(operation);
+    const auto id = operation.id;
+    spawn(std::move(operation));
+    co_return id;
+}
+
+Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int64_t> expected_revision) {
+    if (expected_revision && *expected_revision != vm_.revision) {
+        co_return fail(Code::precondition_failed, "the machine has changed: its revision is " + std::to_string(vm_.revision));
+    }
+    if (vm_.status == Status::deleting || vm_.status == Status::creating) {
+        co_return fail(Error{Code::conflict, "the machine is " + std::string{name(vm_.status)}}.with_slug("machine-busy"));
+    }
+    ports::Transaction transaction;
+    const bool renamed = wanted.name && *wanted.name != vm_.name;
+    const auto name_key = keys::vm_name(vm_.owner, wanted.name.value_or(""));
+    if (renamed) {
+        transaction.expect.push_back({name_key, 0});
+        transaction.puts.push_back({name_key, vm_.id, {}});
+        transaction.removes.push_back(keys::vm_name(vm_.owner, vm_.name));
+    }
+    ticket.add_to(transaction, "", vm_.id);
+    auto stored = co_await change(
+        [wanted](domain::Vm& vm) {
+            vm.name = wanted.name.value_or(vm.name);
+            vm.labels = wanted.labels.value_or(vm.labels);
+        },
+        std::move(transaction)
+    );
+    if (!stored && stored.error().field() == name_key) {
+        co_return fail(Error{Code::conflict, "you have a machine named " + quote(*wanted.name) + " already"}
+                           .with_slug("name-taken")
+                           .with_field("name"));
+    }
+    co_return stored;
+}
+
+Task<void> Machine::boot_completed(std::string address) {
+    if (vm_.boot_completed_at) {
+        co_return fail(Error{Code::unauthenticated, "this start has been reported before"}.with_slug("bad-boot-token"));
+    }
+    const auto at = now();
+    ports::Transaction nothing_else;
+    CO_CHECK(co_await change(
+        [at, address](domain::Vm& vm) {
+            vm.boot_completed_at = at;
+            if (!address.empty()) {
+                vm.addresses = std::vector<std::string>(1, address);
+            }
+        },
+        std::move(nothing_else)
+    ));
+    spdlog::info("the guest has booted vm={} name={} address={}", vm_.id, vm_.name, address);
+    co_return Result<void>{};
+}
+
+Task<void> Machine::change(Mutation mutate, ports::Transaction transaction) {
+    const auto turn = co_await writing_.take();
+    domain::Vm next = vm_;
+    mutate(next);
+    next.revision = vm_.revision + 1;
+    next.updated_at = now();
+    const auto key = keys::vm(vm_.id);
+    transaction.expect.push_back({key, stored_at_});
+    transaction.puts.push_back({key, records::write(next), {}});
+    CO_TRY(stored_at_, co_await world_.store.commit(std::move(transaction)));
+    // Applied again rather than copied back: a job may have taken the machine while the store was busy.
+    mutate(vm_);
+    vm_.revision = next.revision;
+    vm_.updated_at = next.updated_at;
+    world_.registry.put(std::move(next));
+    co_return Result<void>{};
+}
+
+// A fact is never given up: the effect has happened, and until it is stored the machine stays busy.
+asio::awaitable<void> Machine::record_fact(Mutation mutate, ports::Transaction transaction) {
+    auto pause = 50ms;
+    while (true) {
+        auto stored = co_await change(mutate, transaction);
+        if (stored) {
+            co_return;
+        }
+        spdlog::error("a change cannot be stored, trying again vm={} error=\"{}\"", vm_.id, stored.error().message());
+        co_await pause_for(pause);
+        pause = std::min(pause * 2, 2000ms);
+    }
+}
+
+void Machine::add_answer(ports::Transaction& transaction, const domain::Operation& operation, const domain::Vm* vm) const {
+    if (operation.idempotency_key.empty() || !world_.render) {
+        return;
+    }
+    const auto answer = world_.render(operation, vm);
+    records::Remembered remembered;
+    remembered.operation = operation.id;
+    remembered.target = operation.target;
+    remembered.status = answer.status;
+    remembered.body = answer.body;
+    remembered.etag = answer.etag;
+    const auto expires = operation.created_at.plus(std::chrono::hours{machines_idempotency_hours});
+    // What the key was first used for is kept beside the answer, under the operation's own record.
+    transaction.puts.push_back({operation.idempotency_key + "/answer", records::write(remembered), expires});
+}
+
+asio::awaitable<void> Machine::finish(domain::Operation operation, Outcome outcome) {
+    fault_point(point(operation.kind, "before-fact"));
+    const auto to = domain::next(vm_.status, outcome.event).value_or(Status::failed);
+    operation.status = outcome.error ? Progress::failed : Progress::succeeded;
+    operation.progress = 100;
+    operation.error = outcome.error;
+    operation.updated_at = now();
+    const auto mutate = [to, outcome, at = operation.updated_at](domain::Vm& vm) {
+        if (to == Status::running && vm.status == Status::starting) {
+            vm.started_at = at;
+            vm.boot_completed_at.reset();
+            vm.addresses.clear();
+        }
+        vm.status = to;
+        vm.status_reason = outcome.reason;
+        vm.operation.clear();
+        if (outcome.event == Event::stopped) {
+            vm.desired_power = Power::off;
+        }
+    };
+    domain::Vm shown = vm_;
+    mutate(shown);
+    ++shown.revision;
+    shown.updated_at = operation.updated_at;
+    ports::Transaction transaction;
+    transaction.puts.push_back(Operations::record(operation));
+    add_answer(transaction, operation, &shown);
+    co_await record_fact(mutate, std::move(transaction));
+    fault_point(point(operation.kind, "after-fact"));
+    spdlog::info(
+        "{} {} vm={} name={} status={} op={}{}", name(operation.kind), name(operation.status), vm_.id, vm_.name, name(vm_.status),
+        operation.id, outcome.error ? " error=\"" + outcome.error->message() + "\"" : ""
+    );
+    world_.operations.put(std::move(operation));
+    if (ended_ && !domain::busy(vm_.status)) {
+        co_await settle();
+    }
+}
+
+// Ends the machine's existence together with the operation: a delete that is done, or a create that failed.
+asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional<Error> error) {
+    fault_point(point(operation.kind, "before-fact"));
+    operation.status = error ? Progress::failed : Progress::succeeded;
+    operation.progress = 100;
+    operation.error = std::move(error);
+    operation.updated_at = now();
+    auto pause = 50ms;
+    while (true) {
+        ports::Transaction transaction;
+        transaction.expect.push_back({keys::vm(vm_.id), stored_at_});
+        transaction.removes.push_back(keys::vm(vm_.id));
+        transaction.removes.push_back(keys::vm_name(vm_.owner, vm_.name));
+        transaction.puts.push_back(Operations::record(operation));
+        add_answer(transaction, operation, nullptr);
+        const auto turn = co_await writing_.take();
+        auto stored = co_await world_.store.commit(std::move(transaction));
+        if (stored) {
+            break;
+        }
+        spdlog::error("a change cannot be stored, trying again vm={} error=\"{}\"", vm_.id, stored.error().message());
+        co_await pause_for(pause);
+        pause = std::min(pause * 2, 2000ms);
+    }
+    fault_point(point(operation.kind, "after-fact"));
+    vm_.status = Status::deleted;
+    put_boot_token("");
+    world_.registry.erase(vm_.id);
+    spdlog::info("{} {} vm={} name={} op={}", name(operation.kind), name(operation.status), vm_.id, vm_.name, operation.id);
+    world_.operations.put(std::move(operation));
+}
+
+void Machine::arm_boot_token() {
+    boot_token_ = random_text(token_bytes);
+    put_boot_token(to_hex(world_.signatures.sha256(boot_token_)));
+}
+
+void Machine::put_boot_token(const std::string& hash) {
+    world_.boot_tokens.erase(vm_.boot_token_hash);
+    vm_.boot_token_hash = hash;
+    if (!hash.empty()) {
+        world_.boot_tokens[hash] = vm_.id;
+    }
+}
+
+ports::Events Machine::events() {
+    const std::weak_ptr<Machine> weak = weak_from_this();
+    return {
+        [weak, launch = ++launches_](ports::Ended ended) {
+            if (const auto self = weak.lock()) {
+                self->on_ended(launch, std::move(ended));
+            }
+        },
+        [weak] {
+            if (const auto self = weak.lock()) {
+                self->on_reset();
+            }
+        },
+    };
+}
+
+void Machine::on_ended(std::uint64_t of_launch, ports::Ended ended) {
+    if (of_launch != launches_) {
+        return;
+    }
+    ended_ = std::move(ended);
+    if (!domain::busy(vm_.status)) {
+        world_.jobs.spawn(vm_.id + " settle", [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
+            co_await self->settle();
+        }(shared_from_this()));
+    }
+}
+
+void Machine::on_reset() {
+    if (vm_.status != Status::running) {
+        return;
+    }
+    spdlog::info("the guest has reset itself vm={} name={}", vm_.id, vm_.name);
+    world_.jobs.spawn(vm_.id + " reset", [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
+        ports::Transaction nothing_else;
+        Mutation rearm = [](domain::Vm& vm) {
+            vm.boot_completed_at.reset();
+            vm.status_reason = "the guest has reset itself";
+        };
+        (void)co_await self->change(std::move(rearm), std::move(nothing_else));
+    }(shared_from_this()));
+}
+
+// The process ended by itself while no job held the machine.
+asio::awaitable<void> Machine::settle() {
+    const auto self = shared_from_this();
+    if (!ended_ || domain::busy(vm_.status) || !domain::live(vm_.status)) {
+        ended_.reset();
+        co_return;
+    }
+    const auto ended = *std::exchange(ended_, std::nullopt);
+    instance_.reset();
+    (void)co_await world_.hypervisor.clear(vm_.id, ports::Hypervisor::Remains::logs);
+    const bool broke = ended.cause == ports::Ended::Cause::broke;
+    const auto to = *domain::next(vm_.status, broke ? Event::broke : Event::stopped);
+    // Taken before the store is asked, so that a start that comes now begins from here.
+    vm_.status = to;
+    ports::Transaction nothing_else;
+    Mutation mutate = [to, ended, broke](domain::Vm& vm) {
+        if (vm.status == to) {
+            vm.status_reason = ended.reason;
+        }
+        if (!broke && vm.status == to) {
+            vm.desired_power = Power::off;
+        }
+    };
+    co_await record_fact(std::move(mutate), std::move(nothing_else));
+    spdlog::log(
+        broke ? spdlog::level::warn : spdlog::level::info, "the machine has ended vm={} name={} status={} reason=\"{}\"", vm_.id, vm_.name,
+        name(vm_.status), ended.reason
+    );
+}
+
+}  // namespace vmm::app

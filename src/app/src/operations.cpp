@@ -1,0 +1,125 @@
+#include "vmm/app/operations.h"
+
+#include "keys.h"
+#include "vmm/records/records.h"
+
+namespace vmm::app {
+namespace {
+
+constexpr std::size_t page = 1000;
+constexpr auto lifetime = std::chrono::hours{24};
+
+bool visible(const domain::Caller& caller, const domain::Operation& operation) {
+    return caller.administrator || operation.requested_by == caller.address;
+}
+
+std::unexpected<Error> unknown() {
+    return fail(Code::not_found, "there is no such operation, or it is not visible to you");
+}
+
+}  // namespace
+
+Task<void> Operations::load() {
+    std::string after;
+    while (true) {
+        CO_TRY(const auto records, co_await store_.list(std::string{keys::operations}, after, page));
+        for (const auto& record : records) {
+            CO_TRY(auto operation, records::read_operation(record.value));
+            put(std::move(operation));
+        }
+        if (records.size() < page) {
+            co_return Result<void>{};
+        }
+        after = records.back().key;
+    }
+}
+
+void Operations::put(domain::Operation operation) {
+    auto& entry = entries_[operation.id];
+    entry.operation = std::move(operation);
+    if (domain::ended(entry.operation.status)) {
+        for (const auto& waiter : std::exchange(entry.waiting, {})) {
+            waiter->expires_at(asio::steady_timer::time_point::min());
+        }
+    }
+}
+
+ports::Put Operations::record(const domain::Operation& operation) {
+    std::optional<Timestamp> expires;
+    if (domain::ended(operation.status)) {
+        expires = operation.updated_at.plus(lifetime);
+    }
+    return {keys::operation(operation.id), records::write(operation), expires};
+}
+
+std::optional<domain::Operation> Operations::find(const std::string& id) const {
+    const auto found = entries_.find(id);
+    return found == entries_.end() ? std::nullopt : std::optional{found->second.operation};
+}
+
+Result<domain::Operation> Operations::show(const domain::Caller& caller, const std::string& id) const {
+    auto found = find(id);
+    if (!found || !visible(caller, *found)) {
+        return unknown();
+    }
+    return *std::move(found);
+}
+
+Operations::Page Operations::list(
+    const domain::Caller& caller, const std::string& target, std::optional<domain::Progress> status, const std::string& after,
+    std::size_t limit
+) const {
+    Page out;
+    auto place = after.empty() ? entries_.end() : entries_.lower_bound(after);
+    while (place != entries_.begin()) {
+        --place;
+        const auto& operation = place->second.operation;
+        if (!visible(caller, operation) || (!target.empty() && operation.target != target) || (status && operation.status != *status)) {
+            continue;
+        }
+        if (out.operations.size() == limit) {
+            out.more = true;
+            break;
+        }
+        out.operations.push_back(operation);
+    }
+    return out;
+}
+
+Task<domain::Operation> Operations::wait(std::string id, std::chrono::milliseconds limit) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) {
+        co_return unknown();
+    }
+    if (!domain::ended(found->second.operation.status) && limit.count() > 0) {
+        auto timer = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, limit);
+        found->second.waiting.push_back(timer);
+        co_await timer->async_wait(as_value);
+    }
+    // Looked up again: it may have been forgotten meanwhile.
+    const auto now_found = entries_.find(id);
+    if (now_found == entries_.end()) {
+        co_return unknown();
+    }
+    std::erase_if(now_found->second.waiting, [](const auto& waiter) { return waiter->expiry() <= std::chrono::steady_clock::now(); });
+    co_return now_found->second.operation;
+}
+
+std::vector<domain::Operation> Operations::open() const {
+    std::vector<domain::Operation> out;
+    for (const auto& [id, entry] : entries_) {
+        if (!domain::ended(entry.operation.status)) {
+            out.push_back(entry.operation);
+        }
+    }
+    return out;
+}
+
+void Operations::forget_old(Timestamp at) {
+    std::erase_if(entries_, [at](const auto& entry) {
+        const auto& operation = entry.second.operation;
+        return domain::ended(operation.status) && operation.updated_at.plus(lifetime) <= at;
+    });
+}
+
+}  // namespace vmm::app

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "vmm/base/time.h"
+#include "vmm/domain/address.h"
+#include "vmm/domain/lifecycle.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmm::domain {
+
+enum class Power : std::uint8_t { off, on };
+
+// Everything that is known of one machine, as it is stored. Changed only by the machine's own object.
+struct Vm {
+    std::string id;
+    std::string name;
+    Address owner;
+    Status status = Status::creating;
+    std::string status_reason;
+    Power desired_power = Power::off;
+    std::uint32_t vcpus = 1;
+    std::uint32_t memory_mib = 512;
+    std::uint32_t disk_gib = 10;
+    std::string image;
+    std::string node;
+    std::string formfile;
+    std::map<std::string, std::string> labels;
+    std::vector<std::string> addresses;
+    Timestamp created_at;
+    Timestamp updated_at;
+    std::optional<Timestamp> started_at;
+    std::optional<Timestamp> boot_completed_at;
+    std::int64_t revision = 0;      // grows by one with every stored change
+    std::string operation;          // the id of the operation that holds the machine while it is busy
+    std::string boot_token_hash;    // SHA-256 of the token that the guest of this start reports its boot with
+    std::string host_boot_id;       // the host's boot on which QEMU was started last
+    std::string build_id;           // the platform's derived ids, read-only
+    std::string instance_id;
+};
+
+}  // namespace vmm::domain

@@ -1,0 +1,59 @@
+#include "handlers.h"
+#include "reply.h"
+#include "represent.h"
+
+namespace vmm::http {
+namespace {
+
+Result<domain::Address> address_of(const Service& service, const Request& request) {
+    auto address = service.world.signatures.parse_address(request.parameters.at("address"));
+    if (!address) {
+        return invalid("address", address.error().message());
+    }
+    return address;
+}
+
+Reply account_reply(const Service& service, const domain::Account& account) {
+    auto reply = json_reply(
+        200, represent(account, service.accounts.administrator(account.address), service.world.registry.owned_by(account.address))
+    );
+    reply.headers.emplace_back("ETag", etag(account.revision));
+    return reply;
+}
+
+}  // namespace
+
+Task<Reply> show_account(Service& service, Request& request) {
+    CO_CHECK(check_query(request, {}));
+    CO_TRY(const auto address, address_of(service, request));
+    CO_TRY(const auto account, service.accounts.show(request.caller, address));
+    co_return account_reply(service, account);
+}
+
+Task<Reply> put_account(Service& service, Request& request) {
+    CO_CHECK(check_query(request, {}));
+    CO_TRY(const auto address, address_of(service, request));
+    CO_TRY(const auto expected, if_match(request));
+    CO_TRY(auto wanted, body_of<wire::PutAccount>(request));
+    CO_TRY(
+        const auto account,
+        co_await on_application(
+            service, service.accounts.put(request.caller, address, wanted.name.value_or(""), expected, request.ticket)
+        )
+    );
+    request.unstored_ticket = false;
+    co_return account_reply(service, account);
+}
+
+Task<Reply> delete_account(Service& service, Request& request) {
+    CO_CHECK(check_query(request, {}));
+    CO_CHECK(body_of<wire::Nothing>(request));
+    CO_TRY(const auto address, address_of(service, request));
+    CO_CHECK(co_await on_application(service, service.accounts.remove(request.caller, address, request.ticket)));
+    request.unstored_ticket = false;
+    Reply gone;
+    gone.status = 204;
+    co_return gone;
+}
+
+}  // namespace vmm::http

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "request.h"
+
+namespace vmm::http {
+
+Task<Reply> create_vm(Service& service, Request& request);
+Task<Reply> list_vms(Service& service, Request& request);
+Task<Reply> show_vm(Service& service, Request& request);
+Task<Reply> update_vm(Service& service, Request& request);
+Task<Reply> delete_vm(Service& service, Request& request);
+Task<Reply> start_vm(Service& service, Request& request);
+Task<Reply> stop_vm(Service& service, Request& request);
+Task<Reply> restart_vm(Service& service, Request& request);
+Task<Reply> pause_vm(Service& service, Request& request);
+Task<Reply> resume_vm(Service& service, Request& request);
+Task<Reply> boot_complete(Service& service, Request& request);
+
+Task<Reply> list_operations(Service& service, Request& request);
+Task<Reply> show_operation(Service& service, Request& request);
+
+Task<Reply> show_account(Service& service, Request& request);
+Task<Reply> put_account(Service& service, Request& request);
+Task<Reply> delete_account(Service& service, Request& request);
+
+Task<Reply> show_health(Service& service, Request& request);
+Task<Reply> show_openapi(Service& service, Request& request);
+
+}  // namespace vmm::http

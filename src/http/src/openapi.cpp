@@ -1,0 +1,169 @@
+#include "reply.h"
+#include "routes.h"
+#include "vmm/json/encode.h"
+#include "vmm/wire/messages.h"
+
+#include <set>
+
+namespace vmm::http {
+namespace {
+
+using json::detail::is_map;
+using json::detail::is_optional;
+using json::detail::is_vector;
+
+std::string text(std::string_view value) {
+    std::string out;
+    json::append_text(out, value);
+    return out;
+}
+
+template <class T>
+std::string schema_of();
+
+template <class T>
+std::string object_schema() {
+    std::string members;
+    boost::mp11::mp_for_each<boost::describe::describe_members<T, boost::describe::mod_public>>([&members](auto member) {
+        using Member = std::remove_cvref_t<decltype(std::declval<T>().*member.pointer)>;
+        members.append(members.empty() ? "" : ",").append(text(member.name)).append(":").append(schema_of<Member>());
+    });
+    std::string out = R"({"type":"object","properties":{)" + members + R"(},"additionalProperties":false)";
+    if constexpr (requires { T::required; }) {
+        std::string names;
+        for (const std::string_view name : T::required) {
+            names.append(names.empty() ? "" : ",").append(text(name));
+        }
+        out.append(R"(,"required":[)").append(names).append("]");
+    }
+    return out.append("}");
+}
+
+template <class T>
+std::string schema_of() {
+    if constexpr (is_optional<T>) {
+        return schema_of<typename T::value_type>();
+    } else if constexpr (std::same_as<T, bool>) {
+        return R"({"type":"boolean"})";
+    } else if constexpr (std::unsigned_integral<T>) {
+        return R"({"type":"integer","minimum":0})";
+    } else if constexpr (std::integral<T>) {
+        return R"({"type":"integer"})";
+    } else if constexpr (std::same_as<T, std::string>) {
+        return R"({"type":"string"})";
+    } else if constexpr (std::same_as<T, json::Value>) {
+        return R"({})";
+    } else if constexpr (is_vector<T>) {
+        return R"({"type":"array","items":)" + schema_of<typename T::value_type>() + "}";
+    } else if constexpr (is_map<T>) {
+        return R"({"type":"object","additionalProperties":)" + schema_of<typename T::mapped_type>() + "}";
+    } else {
+        return object_schema<T>();
+    }
+}
+
+std::string components() {
+    std::string out;
+    const auto add = [&out](std::string_view name, const std::string& schema) {
+        out.append(out.empty() ? "" : ",").append(text(name)).append(":").append(schema);
+    };
+    add("Nothing", object_schema<wire::Nothing>());
+    add("CreateVm", object_schema<wire::CreateVm>());
+    add("UpdateVm", object_schema<wire::UpdateVm>());
+    add("StopVm", object_schema<wire::StopVm>());
+    add("BootComplete", object_schema<wire::BootComplete>());
+    add("PutAccount", object_schema<wire::PutAccount>());
+    add("Vm", object_schema<wire::Vm>());
+    add("VmList", object_schema<wire::VmList>());
+    add("Operation", object_schema<wire::Operation>());
+    add("OperationList", object_schema<wire::OperationList>());
+    add("Account", object_schema<wire::Account>());
+    add("Health", object_schema<wire::Health>());
+    add("Problem", object_schema<wire::Problem>());
+    add("Document", R"({"type":"object"})");
+    return out;
+}
+
+std::string reference(std::string_view name) {
+    return R"({"$ref":"#/components/schemas/)" + std::string{name} + "\"}";
+}
+
+std::string parameters(std::string_view pattern) {
+    std::string out;
+    for (auto at = pattern.find('{'); at != std::string_view::npos; at = pattern.find('{', at + 1)) {
+        const auto name = pattern.substr(at + 1, pattern.find('}', at) - at - 1);
+        out.append(out.empty() ? "" : ",").append(R"({"name":)").append(text(name));
+        out.append(R"(,"in":"path","required":true,"schema":{"type":"string"}})");
+    }
+    return out;
+}
+
+std::string responses(const Route& route) {
+    const auto content = [](std::string_view type, std::string_view schema) {
+        return R"("content":{)" + text(type) + R"(:{"schema":)" + reference(schema) + "}}";
+    };
+    std::string out;
+    if (route.answer.empty()) {
+        out.append(R"("204":{"description":"Done"})");
+    } else {
+        const bool creates = route.body == "CreateVm";
+        out.append(creates ? R"("201":{"description":"Created",)" : R"("200":{"description":"Done",)");
+        out.append(content("application/json", route.answer)).append("}");
+    }
+    if (route.method != "GET" && route.access.kind() != Access::Kind::anyone) {
+        out.append(R"(,"202":{"description":"Goes on as an operation",)").append(content("application/json", "Operation")).append("}");
+    }
+    return out.append(R"(,"default":{"description":"A problem as of RFC 9457",)").append(content("application/problem+json", "Problem")).append("}");
+}
+
+std::string access_text(const Route& route) {
+    switch (route.access.kind()) {
+        case Access::Kind::anyone: return "anyone";
+        case Access::Kind::signer: return "any registered signer";
+        case Access::Kind::machine: return std::string{name(domain::role_for(route.access.action()))};
+    }
+    return {};
+}
+
+std::string operation_object(const Route& route) {
+    std::string out = R"({"summary":)" + text(route.summary) + R"(,"x-role":)" + text(access_text(route));
+    out.append(R"(,"parameters":[)").append(parameters(route.pattern)).append("]");
+    if (!route.body.empty()) {
+        out.append(R"(,"requestBody":{"content":{"application/json":{"schema":)").append(reference(route.body)).append("}}}");
+    }
+    if (route.access.kind() == Access::Kind::anyone) {
+        out.append(R"(,"security":[])");
+    }
+    return out.append(R"(,"responses":{)").append(responses(route)).append("}}");
+}
+
+}  // namespace
+
+std::string openapi_document(const std::string& version) {
+    std::string paths;
+    std::set<std::string_view> seen;
+    for (const auto& route : routes()) {
+        if (!seen.insert(route.pattern).second) {
+            continue;
+        }
+        std::string methods;
+        for (const auto& same : routes()) {
+            if (same.pattern == route.pattern) {
+                std::string method{same.method};
+                for (char& c : method) {
+                    c = static_cast<char>(c - 'A' + 'a');
+                }
+                methods.append(methods.empty() ? "" : ",").append(text(method)).append(":").append(operation_object(same));
+            }
+        }
+        paths.append(paths.empty() ? "" : ",").append(text(route.pattern)).append(":{").append(methods).append("}");
+    }
+    return R"({"openapi":"3.1.0","info":{"title":"vmm-service","version":)" + text(version) +
+           R"(},"servers":[{"url":"/"},{"url":"/v1"}],"security":[{"signature":[],"recovery":[],"timestamp":[]}],"paths":{)" + paths +
+           R"(},"components":{"schemas":{)" + components() +
+           R"(},"securitySchemes":{"signature":{"type":"apiKey","in":"header","name":"X-Signature"},)" +
+           R"("recovery":{"type":"apiKey","in":"header","name":"X-Recovery-ID"},)" +
+           R"("timestamp":{"type":"apiKey","in":"header","name":"X-Timestamp"}}}})";
+}
+
+}  // namespace vmm::http

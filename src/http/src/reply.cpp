@@ -1,0 +1,87 @@
+#include "reply.h"
+
+#include "represent.h"
+#include "vmm/base/text.h"
+#include "vmm/http/status.h"
+
+#include <algorithm>
+
+namespace vmm::http {
+
+Reply problem(const Error& error, const std::string& request_id) {
+    Reply reply = json_reply(status(error.code()), represent(error, request_id));
+    reply.content_type = "application/problem+json";
+    if (error.retry_after_s() > 0 || reply.status == 503) {
+        reply.headers.emplace_back("Retry-After", std::to_string(std::max(1, error.retry_after_s())));
+    }
+    if (reply.status == 401) {
+        reply.headers.emplace_back("WWW-Authenticate", "Signature realm=\"vmm-service\", headers=\"X-Signature X-Recovery-ID X-Timestamp\"");
+    }
+    return reply;
+}
+
+const std::string* query(const Request& request, std::string_view name) {
+    const auto found = std::ranges::find(request.query, name, &std::pair<std::string, std::string>::first);
+    return found == request.query.end() ? nullptr : &found->second;
+}
+
+Result<void> check_query(const Request& request, std::initializer_list<std::string_view> known) {
+    for (const auto& [name, value] : request.query) {
+        if (std::ranges::find(known, name) == known.end()) {
+            std::string names;
+            for (const auto one : known) {
+                names.append(names.empty() ? "" : ", ").append(one);
+            }
+            return fail(
+                Error{Code::invalid, "the query parameter " + quote(name) + " is not known here"}
+                    .with_slug("unknown-parameter")
+                    .with_field(quote(name, 64))
+                    .with_hint(names.empty() ? "this request takes none" : "known here: " + names)
+            );
+        }
+    }
+    return {};
+}
+
+Result<std::size_t> query_limit(const Request& request) {
+    const auto* text = query(request, "limit");
+    if (text == nullptr) {
+        return 100;
+    }
+    const auto limit = parse_number<std::size_t>(*text);
+    if (!limit || *limit < 1 || *limit > 1000) {
+        return invalid("limit", "expected a number from 1 to 1000, found " + quote(*text));
+    }
+    return *limit;
+}
+
+Result<bool> query_flag(const Request& request, std::string_view name) {
+    const auto* text = query(request, name);
+    if (text == nullptr || *text == "false" || *text == "0") {
+        return false;
+    }
+    if (text->empty() || *text == "true" || *text == "1") {
+        return true;
+    }
+    return invalid(name, "expected true or false, found " + quote(*text));
+}
+
+Result<std::optional<std::int64_t>> if_match(const Request& request) {
+    const auto* text = request.header("if-match");
+    if (text == nullptr || *text == "*") {
+        return std::optional<std::int64_t>{};
+    }
+    const auto revision = text->size() > 2 && text->front() == '"' && text->back() == '"'
+                              ? parse_number<std::int64_t>(std::string_view{*text}.substr(1, text->size() - 2))
+                              : std::nullopt;
+    if (!revision) {
+        return fail(Error{Code::malformed, "If-Match must be an ETag as this service gives it, such as \"7\""}.with_field("If-Match"));
+    }
+    return revision;
+}
+
+std::string etag(std::int64_t revision) {
+    return "\"" + std::to_string(revision) + "\"";
+}
+
+}  // namespace vmm::http

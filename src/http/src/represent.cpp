@@ -1,0 +1,109 @@
+#include "represent.h"
+
+#include "vmm/http/service.h"
+#include "vmm/http/status.h"
+#include "vmm/json/encode.h"
+
+namespace vmm::http {
+namespace {
+
+std::optional<std::string> text(const std::optional<Timestamp>& time) {
+    return time ? std::optional{rfc3339(*time)} : std::nullopt;
+}
+
+std::optional<std::string> unless_empty(const std::string& value) {
+    return value.empty() ? std::nullopt : std::optional{value};
+}
+
+}  // namespace
+
+wire::Vm represent(const domain::Vm& vm) {
+    wire::Vm out;
+    out.id = vm.id;
+    out.name = vm.name;
+    out.owner = vm.owner.text();
+    out.status = name(vm.status);
+    out.status_reason = vm.status_reason;
+    out.desired_power = vm.desired_power == domain::Power::on ? "on" : "off";
+    out.vcpus = vm.vcpus;
+    out.memory_mib = vm.memory_mib;
+    out.disk_gib = vm.disk_gib;
+    out.image = vm.image;
+    out.node = vm.node;
+    out.addresses = vm.addresses;
+    out.labels = vm.labels;
+    out.formfile = unless_empty(vm.formfile);
+    out.restart_policy = "never";
+    out.created_at = rfc3339(vm.created_at);
+    out.updated_at = rfc3339(vm.updated_at);
+    out.started_at = text(vm.started_at);
+    out.boot_completed_at = text(vm.boot_completed_at);
+    out.revision = vm.revision;
+    out.build_id = vm.build_id;
+    out.instance_id = vm.instance_id;
+    return out;
+}
+
+wire::Problem represent(const Error& error, const std::string& request_id) {
+    wire::Problem out;
+    out.status = status(error.code());
+    out.type = "urn:vmm:problem:" + std::string{error.slug()};
+    out.title = title(out.status);
+    out.detail = error.message();
+    out.code = error.slug();
+    out.request_id = unless_empty(request_id);
+    out.hint = unless_empty(error.hint());
+    out.field = unless_empty(error.field());
+    out.expected_message = unless_empty(error.expected_message());
+    out.recovered_address = unless_empty(error.recovered_address());
+    return out;
+}
+
+wire::Operation represent(const domain::Operation& operation) {
+    wire::Operation out;
+    out.id = operation.id;
+    out.kind = name(operation.kind);
+    out.target = operation.target;
+    out.status = name(operation.status);
+    out.progress = operation.progress;
+    if (operation.error) {
+        auto value = json::parse(json::encode(represent(*operation.error, "")));
+        out.error = std::move(*value);
+    }
+    out.requested_by = operation.requested_by.text();
+    out.created_at = rfc3339(operation.created_at);
+    out.updated_at = rfc3339(operation.updated_at);
+    return out;
+}
+
+wire::Account represent(const domain::Account& account, bool administrator, std::uint64_t machines) {
+    wire::Account out;
+    out.address = account.address.text();
+    out.name = account.name;
+    out.administrator = administrator;
+    out.machines = machines;
+    if (account.revision > 0) {
+        out.created_at = rfc3339(account.created_at);
+        out.updated_at = rfc3339(account.updated_at);
+    }
+    out.revision = account.revision;
+    return out;
+}
+
+app::Answer render(const domain::Operation& operation, const domain::Vm* vm) {
+    app::Answer answer;
+    if (operation.error) {
+        const auto shown = represent(*operation.error, "");
+        answer.status = shown.status;
+        answer.body = json::encode(shown);
+    } else if (vm == nullptr) {
+        answer.status = 204;
+    } else {
+        answer.status = operation.kind == domain::Job::create ? 201 : 200;
+        answer.body = json::encode(represent(*vm));
+        answer.etag = "\"" + std::to_string(vm->revision) + "\"";
+    }
+    return answer;
+}
+
+}  // namespace vmm::http

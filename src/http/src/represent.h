@@ -1,0 +1,20 @@
+#pragma once
+
+#include "vmm/app/accounts.h"
+#include "vmm/app/health.h"
+#include "vmm/domain/account.h"
+#include "vmm/domain/operation.h"
+#include "vmm/domain/vm.h"
+#include "vmm/wire/messages.h"
+
+#include <string>
+
+// Domain values as clients see them.
+namespace vmm::http {
+
+wire::Vm represent(const domain::Vm& vm);
+wire::Operation represent(const domain::Operation& operation);
+wire::Problem represent(const Error& error, const std::string& request_id);
+wire::Account represent(const domain::Account& account, bool administrator, std::uint64_t machines);
+
+}  // namespace vmm::http

@@ -1,0 +1,277 @@
+#include "vmm/http/server.h"
+
+#include "session.h"
+#include "vmm/base/time.h"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+namespace vmm::http {
+
+// The date of now as HTTP writes it, remade once a second.
+static const std::string& http_date() {
+    thread_local std::string text;
+    thread_local std::int64_t second = -1;
+    const auto at = now().ms / 1000;
+    if (at != second) {
+        second = at;
+        const std::time_t time = static_cast<std::time_t>(at);
+        std::tm parts{};
+        gmtime_r(&time, &parts);
+        char line[64];
+        text.assign(line, std::strftime(line, sizeof line, "%a, %d %b %Y %H:%M:%S GMT", &parts));
+    }
+    return text;
+}
+
+std::string request_id_of(const RawRequest& raw) {
+    const auto given = raw["X-Request-Id"];
+    const bool sane = !given.empty() && given.size() <= 64 && std::ranges::all_of(given, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+    });
+    return sane ? std::string{given} : new_id("req");
+}
+
+Request to_request(RawRequest raw, const std::string& peer) {
+    Request request;
+    request.method = raw.method_string();
+    request.target = raw.target();
+    request.request_id = request_id_of(raw);
+    for (const auto& field : raw) {
+        std::string name{field.name_string()};
+        std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+        auto [place, fresh] = request.headers.emplace(std::move(name), std::string{field.value()});
+        if (!fresh) {
+            place->second.append(", ").append(field.value());
+        }
+    }
+    request.body = std::move(raw.body());
+    request.peer = peer;
+    return request;
+}
+
+RawReply to_raw(Reply reply, unsigned http_version, bool keep_alive, bool head, const std::string& request_id) {
+    RawReply raw{static_cast<bhttp::status>(reply.status), http_version};
+    const auto reason = title(reply.status);
+    raw.reason({reason.data(), reason.size()});
+    raw.set(bhttp::field::server, "vmm-service");
+    raw.set(bhttp::field::date, http_date());
+    raw.set("X-Request-Id", request_id);
+    for (const auto& [name, value] : reply.headers) {
+        raw.set(name, value);
+    }
+    const bool bodiless = reply.status == 204 || reply.status == 304;
+    if (!bodiless) {
+        raw.set(bhttp::field::content_type, reply.content_type);
+        raw.content_length(reply.body.size());
+    }
+    if (!bodiless && !head) {
+        raw.body() = std::move(reply.body);
+    }
+    raw.keep_alive(keep_alive);
+    return raw;
+}
+
+std::optional<Error> reading_problem(const boost::system::error_code& failed) {
+    if (failed == bhttp::error::body_limit) {
+        return Error{Code::too_large, "the body is larger than api_max_body_size"};
+    }
+    if (failed == bhttp::error::header_limit || failed == bhttp::error::buffer_overflow) {
+        return Error{Code::headers_too_large, "the request line and headers are larger than 16 KiB"};
+    }
+    if (failed == bhttp::error::end_of_stream || failed == bhttp::error::partial_message) {
+        return std::nullopt;
+    }
+    if (failed.category() == bhttp::make_error_code(bhttp::error::end_of_stream).category()) {
+        return Error{Code::malformed, "the request is no HTTP/1.1: " + failed.message()}.with_slug("bad-http");
+    }
+    return std::nullopt;
+}
+
+namespace {
+
+using tcp = asio::ip::tcp;
+using LiveSession = Session<beast::tcp_stream>;
+
+// One thread with its loop, its listening socket and its connections.
+class Worker {
+public:
+    explicit Worker(std::size_t max_connections) : max_connections_{max_connections} {}
+
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    ~Worker() {
+        loop_.stop();
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+
+    Result<std::uint16_t> listen(const tcp::endpoint& endpoint) {
+        boost::system::error_code failed;
+        acceptor_.open(endpoint.protocol(), failed);
+        using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+        if (!failed) {
+            acceptor_.set_option(ReusePort{true}, failed);
+        }
+        if (!failed) {
+            acceptor_.set_option(tcp::acceptor::reuse_address{true}, failed);
+        }
+        if (!failed) {
+            acceptor_.bind(endpoint, failed);
+        }
+        if (!failed) {
+            acceptor_.listen(1024, failed);
+        }
+        if (failed) {
+            return fail(Error{
+                Code::unavailable,
+                "cannot listen on " + endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) + ": " + failed.message()
+            }
+                            .with_slug("port-in-use"));
+        }
+        return acceptor_.local_endpoint().port();
+    }
+
+    void start(Service& service) {
+        service_ = &service;
+        asio::co_spawn(loop_, accept(), asio::detached);
+        thread_ = std::thread{[this] { loop_.run(); }};
+    }
+
+    void drain() {
+        draining_ = true;
+        asio::post(loop_, [this] {
+            boost::system::error_code ignored;
+            acceptor_.close(ignored);
+            for (auto* session : sessions_) {
+                if (session->idle()) {
+                    session->stream().cancel();
+                }
+            }
+        });
+    }
+
+    [[nodiscard]] std::size_t connections() const { return connections_; }
+
+private:
+    asio::awaitable<void> accept() {
+        while (!draining_) {
+            auto [failed, socket] = co_await acceptor_.async_accept(as_value);
+            if (failed == asio::error::operation_aborted) {
+                break;
+            }
+            if (failed) {
+                // Out of descriptors, most likely: those who wait get a place when others leave.
+                spdlog::warn("cannot accept a connection error=\"{}\"", failed.message());
+                co_await pause_for(std::chrono::milliseconds{50});
+                continue;
+            }
+            if (connections_ >= max_connections_) {
+                continue;  // closed with the socket
+            }
+            socket.set_option(tcp::no_delay{true}, failed);
+            ++connections_;
+            asio::co_spawn(loop_, serve(std::move(socket)), asio::detached);
+        }
+    }
+
+    asio::awaitable<void> serve(tcp::socket socket) {
+        boost::system::error_code failed;
+        const auto remote = socket.remote_endpoint(failed);
+        LiveSession session{beast::tcp_stream{std::move(socket)}, *service_, failed ? "-" : remote.address().to_string(), draining_};
+        sessions_.insert(&session);
+        try {
+            co_await session.run();
+        } catch (const std::exception& e) {
+            spdlog::error("a connection ended with an exception what=\"{}\"", e.what());
+        }
+        sessions_.erase(&session);
+        --connections_;
+    }
+
+    Service* service_ = nullptr;  // set before the thread runs
+    std::size_t max_connections_;
+    asio::io_context loop_{1};
+    tcp::acceptor acceptor_{loop_};
+    std::set<LiveSession*> sessions_;
+    std::atomic<std::size_t> connections_{0};
+    std::atomic<bool> draining_{false};
+    std::thread thread_;
+};
+
+class RealServer final : public Server {
+public:
+    Result<void> bind(const ServerSettings& settings) {
+        boost::system::error_code failed;
+        const auto address = asio::ip::make_address(settings.host, failed);
+        if (failed) {
+            return fail(Code::unavailable, "api_host is no IP address: " + settings.host);
+        }
+        // Two services must not share a port by accident, which SO_REUSEPORT would let them.
+        asio::io_context probe_loop;
+        tcp::acceptor probe{probe_loop};
+        probe.open(tcp::endpoint{address, settings.port}.protocol(), failed);
+        probe.set_option(tcp::acceptor::reuse_address{true}, failed);
+        probe.bind({address, settings.port}, failed);
+        if (failed) {
+            return fail(Error{
+                Code::unavailable, "cannot listen on " + settings.host + ":" + std::to_string(settings.port) + ": " + failed.message()
+            }
+                            .with_slug("port-in-use")
+                            .with_hint("stop what listens there, or choose another api_port"));
+        }
+        port_ = probe.local_endpoint().port();
+        probe.close(failed);
+        for (unsigned i = 0; i < settings.workers; ++i) {
+            workers_.push_back(std::make_unique<Worker>(settings.max_connections / settings.workers));
+            TRY(port_, workers_.back()->listen({address, port_}));
+        }
+        return {};
+    }
+
+    void start(Service& service) override {
+        for (const auto& worker : workers_) {
+            worker->start(service);
+        }
+    }
+
+    [[nodiscard]] std::uint16_t port() const override { return port_; }
+
+    void stop(std::chrono::milliseconds limit) override {
+        for (const auto& worker : workers_) {
+            worker->drain();
+        }
+        const auto until = std::chrono::steady_clock::now() + limit;
+        const auto busy = [this] { return std::ranges::any_of(workers_, [](const auto& worker) { return worker->connections() > 0; }); };
+        while (busy() && std::chrono::steady_clock::now() < until) {
+            std::this_thread::sleep_for(std::chrono::milliseconds{5});
+        }
+        workers_.clear();
+    }
+
+private:
+    std::uint16_t port_ = 0;
+    std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> bind_server(const ServerSettings& settings) {
+    auto server = std::make_unique<RealServer>();
+    CHECK(server->bind(settings));
+    return server;
+}
+
+}  // namespace vmm::http

@@ -1,0 +1,244 @@
+#include "handlers.h"
+#include "reply.h"
+#include "represent.h"
+#include "vmm/base/ids.h"
+#include "vmm/base/text.h"
+#include "vmm/wire/messages.h"
+
+#include <boost/asio/ip/address.hpp>
+
+namespace vmm::http {
+namespace {
+
+using domain::Job;
+
+Reply vm_reply(int status, const domain::Vm& vm) {
+    auto reply = json_reply(status, represent(vm));
+    reply.headers.emplace_back("ETag", etag(vm.revision));
+    return reply;
+}
+
+bool wants_async(const Request& request) {
+    const auto* prefer = request.header("prefer");
+    return prefer != nullptr && prefer->contains("respond-async");
+}
+
+Reply accepted(const domain::Operation& operation) {
+    auto reply = json_reply(202, represent(operation));
+    reply.headers.emplace_back("Location", "/operations/" + operation.id);
+    return reply;
+}
+
+Reply first_answer(const app::Answer& answer) {
+    Reply reply;
+    reply.status = answer.status;
+    reply.body = answer.body;
+    reply.content_type = answer.status >= 400 ? "application/problem+json" : "application/json";
+    if (!answer.etag.empty()) {
+        reply.headers.emplace_back("ETag", answer.etag);
+    }
+    reply.headers.emplace_back("Idempotency-Replayed", "true");
+    return reply;
+}
+
+// Waits for the job that was begun and gives its answer, or 202 when it takes too long or nobody wants to wait.
+Task<Reply> conclude(Service& service, Request& request, app::Begun begun) {
+    request.unstored_ticket = begun.recalled;
+    if (begun.first_answer) {
+        co_return first_answer(*begun.first_answer);
+    }
+    const auto limit = wants_async(request) ? std::chrono::milliseconds{0} : service.request_timeout;
+    CO_TRY(const auto operation, co_await on_application(service, service.world.operations.wait(begun.operation, limit)));
+    if (!domain::ended(operation.status) || wants_async(request)) {
+        co_return accepted(operation);
+    }
+    if (operation.error) {
+        co_return std::unexpected{*operation.error};
+    }
+    const auto answer = service.fleet.answer(operation);
+    Reply reply;
+    reply.status = answer.status;
+    reply.body = answer.body;
+    if (!answer.etag.empty()) {
+        reply.headers.emplace_back("ETag", answer.etag);
+    }
+    if (operation.kind == Job::create) {
+        reply.headers.emplace_back("Location", "/vms/" + operation.target);
+    }
+    co_return reply;
+}
+
+Task<Reply> do_job(Service& service, Request& request, Job job, app::JobOptions options) {
+    CO_TRY(const auto expected, if_match(request));
+    const auto id = request.parameters.at("id");
+    CO_TRY(
+        auto begun,
+        co_await on_application(service, service.fleet.begin(request.caller, id, job, options, request.ticket, expected))
+    );
+    co_return co_await conclude(service, request, std::move(begun));
+}
+
+Task<Reply> simple_job(Service& service, Request& request, Job job) {
+    CO_CHECK(check_query(request, {}));
+    CO_CHECK(body_of<wire::Nothing>(request));
+    app::JobOptions options;
+    co_return co_await do_job(service, request, job, options);
+}
+
+Task<Reply> stopping_job(Service& service, Request& request, Job job) {
+    CO_CHECK(check_query(request, {}));
+    CO_TRY(const auto wanted, body_of<wire::StopVm>(request));
+    app::JobOptions options;
+    options.timeout_s = wanted.timeout_s.value_or(service.world.settings.vm_shutdown_timeout_s);
+    options.force = wanted.force.value_or(false);
+    if (options.timeout_s < 0 || options.timeout_s > 3600) {
+        co_return invalid("timeout_s", "expected 0 to 3600, found " + std::to_string(options.timeout_s));
+    }
+    co_return co_await do_job(service, request, job, options);
+}
+
+Result<app::Registry::Filter> filter_of(const Service& service, const Request& request) {
+    CHECK(check_query(request, {"limit", "cursor", "status", "name", "owner", "team", "label"}));
+    app::Registry::Filter filter;
+    if (const auto* text = query(request, "status")) {
+        filter.status = domain::status_named(*text);
+        if (!filter.status) {
+            return invalid("status", quote(*text) + " is no status of a machine");
+        }
+    }
+    if (const auto* text = query(request, "name")) {
+        filter.name = *text;
+    }
+    if (const auto* text = query(request, "owner")) {
+        auto owner = service.world.signatures.parse_address(*text);
+        if (!owner) {
+            return invalid("owner", owner.error().message());
+        }
+        filter.owner = *owner;
+    }
+    if (const auto* text = query(request, "label")) {
+        const auto equals = text->find('=');
+        filter.label_key = text->substr(0, equals);
+        if (equals != std::string::npos) {
+            filter.label_value = text->substr(equals + 1);
+        }
+    }
+    if (query(request, "team") != nullptr) {
+        return invalid("team", "no machine belongs to a team");
+    }
+    return filter;
+}
+
+}  // namespace
+
+Task<Reply> create_vm(Service& service, Request& request) {
+    CO_CHECK(check_query(request, {}));
+    CO_TRY(auto wanted, body_of<wire::CreateVm>(request));
+    app::CreateVm order;
+    order.name = std::move(wanted.name);
+    order.formfile = wanted.formfile.value_or("");
+    order.image = wanted.image.value_or("");
+    order.vcpus = wanted.vcpus;
+    order.memory_mib = wanted.memory_mib;
+    order.disk_gib = wanted.disk_gib;
+    order.labels = wanted.labels.value_or(std::map<std::string, std::string>{});
+    order.start = wanted.start.value_or(true);
+    CO_TRY(auto begun, co_await on_application(service, service.fleet.create(request.caller, std::move(order), request.ticket)));
+    co_return co_await conclude(service, request, std::move(begun));
+}
+
+Task<Reply> list_vms(Service& service, Request& request) {
+    CO_TRY(const auto filter, filter_of(service, request));
+    CO_TRY(const auto limit, query_limit(request));
+    const auto* cursor = query(request, "cursor");
+    if (cursor != nullptr && !is_id("vm", *cursor)) {
+        co_return invalid("cursor", "expected the next_cursor of an earlier page");
+    }
+    const auto page = service.world.registry.list(request.caller, filter, cursor == nullptr ? "" : *cursor, limit);
+    Reply reply;
+    reply.body.reserve(page.vms.size() * 900 + 64);
+    reply.body.append(R"({"vms":[)");
+    for (std::size_t i = 0; i < page.vms.size(); ++i) {
+        reply.body.append(i == 0 ? "" : ",");
+        json::append(reply.body, represent(*page.vms[i]));
+    }
+    reply.body.append(R"(],"next_cursor":)");
+    reply.body.append(page.more ? "\"" + page.vms.back()->id + "\"}" : "null}");
+    co_return reply;
+}
+
+Task<Reply> show_vm(Service& service, Request& request) {
+    CO_CHECK(check_query(request, {}));
+    const auto vm = service.world.registry.find(request.parameters.at("id"));
+    if (!vm) {
+        co_return fail(Code::not_found, "there is no such machine, or it is not visible to you");
+    }
+    const auto* known = request.header("if-none-match");
+    if (known != nullptr && *known == etag(vm->revision)) {
+        Reply unchanged;
+        unchanged.status = 304;
+        unchanged.headers.emplace_back("ETag", etag(vm->revision));
+        co_return unchanged;
+    }
+    co_return vm_reply(200, *vm);
+}
+
+Task<Reply> update_vm(Service& service, Request& request) {
+    CO_CHECK(check_query(request, {}));
+    CO_TRY(const auto expected, if_match(request));
+    CO_TRY(auto wanted, body_of<wire::UpdateVm>(request));
+    app::Change change{std::move(wanted.name), std::move(wanted.labels)};
+    CO_TRY(
+        const auto vm,
+        co_await on_application(
+            service, service.fleet.update(request.caller, request.parameters.at("id"), std::move(change), request.ticket, expected)
+        )
+    );
+    request.unstored_ticket = false;
+    co_return vm_reply(200, *vm);
+}
+
+Task<Reply> delete_vm(Service& service, Request& request) {
+    CO_CHECK(check_query(request, {"force"}));
+    CO_CHECK(body_of<wire::Nothing>(request));
+    app::JobOptions options;
+    CO_TRY(options.force, query_flag(request, "force"));
+    co_return co_await do_job(service, request, Job::remove, options);
+}
+
+Task<Reply> start_vm(Service& service, Request& request) {
+    co_return co_await simple_job(service, request, Job::start);
+}
+
+Task<Reply> stop_vm(Service& service, Request& request) {
+    co_return co_await stopping_job(service, request, Job::stop);
+}
+
+Task<Reply> restart_vm(Service& service, Request& request) {
+    co_return co_await stopping_job(service, request, Job::restart);
+}
+
+Task<Reply> pause_vm(Service& service, Request& request) {
+    co_return co_await simple_job(service, request, Job::pause);
+}
+
+Task<Reply> resume_vm(Service& service, Request& request) {
+    co_return co_await simple_job(service, request, Job::resume);
+}
+
+Task<Reply> boot_complete(Service& service, Request& request) {
+    CO_TRY(auto said, body_of<wire::BootComplete>(request));
+    app::BootReport report;
+    report.name = said.name.value_or("");
+    report.build_id = said.build_id.value_or("");
+    report.address = said.formnet_ip.value_or("");
+    report.token = said.token.value_or("");
+    boost::system::error_code wrong;
+    if (!report.address.empty() && (asio::ip::make_address(report.address, wrong), wrong)) {
+        co_return invalid("formnet_ip", quote(report.address) + " is no IP address");
+    }
+    CO_TRY(const auto vm, co_await on_application(service, service.fleet.boot_complete(std::move(report))));
+    co_return vm_reply(200, *vm);
+}
+
+}  // namespace vmm::http

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "vmm/json/value.h"
+
+#include <string>
+#include <string_view>
+
+namespace vmm::json {
+
+// Exactly what Python's json.dumps(value, sort_keys=True) writes: the form that request signatures cover.
+std::string canonical(const Value& value);
+
+// The same value without blanks and in its own order, as UTF-8.
+std::string compact(const Value& value);
+
+// Appends `text` as a JSON string in UTF-8, escaping only what must be.
+void append_text(std::string& out, std::string_view text);
+
+// Python's repr() of a finite double: the shortest digits that read back as the same number.
+std::string python_repr(double number);
+
+}  // namespace vmm::json

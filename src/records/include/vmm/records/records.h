@@ -1,0 +1,38 @@
+#pragma once
+
+#include "vmm/base/error.h"
+#include "vmm/domain/account.h"
+#include "vmm/domain/operation.h"
+#include "vmm/domain/vm.h"
+
+#include <string>
+#include <string_view>
+
+// How domain values look in the state store: JSON with a schema version "v". A record with a newer version than this
+// program knows is refused, never mangled; fields it does not know within a version are an error too.
+namespace vmm::records {
+
+inline constexpr int schema_version = 1;
+
+std::string write(const domain::Vm& vm);
+std::string write(const domain::Operation& operation);
+std::string write(const domain::Account& account);
+
+// The answer that an Idempotency-Key is bound to. `status` is 0 until the operation has ended.
+struct Remembered {
+    std::string body_sha256;
+    std::string operation;
+    std::string target;
+    int status = 0;
+    std::string body;
+    std::string etag;
+};
+std::string write(const Remembered& remembered);
+
+// unavailable "record-newer" or "record-corrupt".
+Result<domain::Vm> read_vm(std::string_view text);
+Result<domain::Operation> read_operation(std::string_view text);
+Result<domain::Account> read_account(std::string_view text);
+Result<Remembered> read_remembered(std::string_view text);
+
+}  // namespace vmm::records
