@@ -1,0 +1,151 @@
+#include "client.h"
+
+#include "keys.h"
+#include "terminal.h"
+#include "vmm/base/ids.h"
+#include "vmm/base/text.h"
+#include "vmm/wire/signing.h"
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <time.h>
+
+#include <cstdio>
+
+namespace vmm::cli {
+namespace {
+
+Code code_of(int status) {
+    switch (status) {
+        case 400: return Code::malformed;
+        case 401: return Code::unauthenticated;
+        case 403: return Code::forbidden;
+        case 404: return Code::not_found;
+        case 409: return Code::conflict;
+        case 412: return Code::precondition_failed;
+        case 413: return Code::too_large;
+        case 422: return Code::invalid;
+        case 429: return Code::exhausted;
+        case 503: return Code::unavailable;
+        default: return Code::internal;
+    }
+}
+
+Error problem_of(const fetch::Response& response) {
+    const auto body = json::parse(response.body);
+    if (!body || body->find("detail") == nullptr) {
+        return {code_of(response.status), "the service answered with status " + std::to_string(response.status)};
+    }
+    return Error{code_of(response.status), std::string{body->text_or("detail", "")}}
+        .with_slug(body->text_or("code", ""))
+        .with_field(body->text_or("field", ""))
+        .with_hint(body->text_or("hint", ""))
+        .with_signer(body->text_or("expected_message", ""), body->text_or("recovered_address", ""));
+}
+
+// Seconds with nanoseconds, so that equal requests in one second differ.
+std::string timestamp() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    char text[40];
+    std::snprintf(text, sizeof text, "%lld.%09ld", static_cast<long long>(now.tv_sec), now.tv_nsec);
+    return text;
+}
+
+}  // namespace
+
+Result<crypto::Signer> Client::signer() {
+    if (!signer_) {
+        TRY(signer_, load_key(settings_));
+    }
+    return *signer_;
+}
+
+Result<json::Value> Client::call(const std::string& method, const std::string& target, const std::string& body) {
+    TRY(const auto key, signer());
+    std::string data;
+    if (!body.empty()) {
+        TRY(data, wire::canonical_body(body));
+    }
+    const auto time = timestamp();
+    const auto signature = key.sign(wire::signing_text(method, target, time, data));
+    fetch::Request request;
+    request.method = method;
+    request.target = target;
+    request.body = body;
+    request.headers = extra_;
+    request.headers.emplace_back("X-Signature", "0x" + to_hex(signature.rs));
+    request.headers.emplace_back("X-Recovery-ID", std::to_string(signature.recovery_id));
+    request.headers.emplace_back("X-Timestamp", time);
+    request.headers.emplace_back("X-Address", key.address().text());
+    if (!body.empty()) {
+        request.headers.emplace_back("Content-Type", "application/json");
+    }
+    return send(std::move(request));
+}
+
+Result<json::Value> Client::call_unsigned(const std::string& method, const std::string& target) {
+    fetch::Request request;
+    request.method = method;
+    request.target = target;
+    return send(std::move(request));
+}
+
+Result<json::Value> Client::send(fetch::Request request) {
+    TRY(const auto origin, fetch::parse_origin(settings_.url));
+    asio::io_context loop;
+    asio::cancellation_signal stop_spinning;
+    std::optional<Result<fetch::Response>> answer;
+    if (on_terminal(2)) {
+        asio::co_spawn(loop, spin(doing_), asio::bind_cancellation_slot(stop_spinning.slot(), [](const std::exception_ptr&) {}));
+    }
+    asio::co_spawn(
+        loop,
+        fetch::exchange(origin, std::move(request), std::chrono::seconds{settings_.timeout_s}),
+        [&](const std::exception_ptr& thrown, Result<fetch::Response> result) {
+            answer = thrown ? fail(Code::internal, "the request failed") : std::move(result);
+            stop_spinning.emit(asio::cancellation_type::terminal);
+        }
+    );
+    loop.run();
+    if (!*answer) {
+        return fail(std::move(*answer).error().with_hint("is vmm-service running there? --url or VMM_URL says where (" + settings_.url + ")"));
+    }
+    const auto& response = **answer;
+    if (response.status >= 400 && request.target != "/health") {
+        // An unhealthy service answers /health with 503 and a body that is worth showing.
+        const bool health = response.body.starts_with(R"({"status":")");
+        if (!health) {
+            return fail(problem_of(response));
+        }
+    }
+    if (response.body.empty()) {
+        return json::Value{};
+    }
+    return json::parse(response.body);
+}
+
+Result<std::string> Client::resolve(const std::string& name_or_id) {
+    if (is_id("vm", name_or_id)) {
+        return name_or_id;
+    }
+    std::string escaped;
+    for (const char c : name_or_id) {
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+        escaped += plain ? std::string{c} : "%" + to_hex(std::array{static_cast<std::uint8_t>(c)});
+    }
+    TRY(const auto found, call("GET", "/vms?name=" + escaped));
+    const auto* vms = found.find("vms") == nullptr ? nullptr : found.find("vms")->as<json::List>();
+    if (vms == nullptr || vms->empty()) {
+        return fail(Error{Code::not_found, "there is no machine named " + quote(name_or_id)}.with_hint("`vmctl ls` shows the machines that you may see"));
+    }
+    if (vms->size() > 1) {
+        return fail(Error{Code::conflict, std::to_string(vms->size()) + " machines are named " + quote(name_or_id)}.with_hint("use the id"));
+    }
+    return std::string{vms->front().text_or("id", "")};
+}
+
+}  // namespace vmm::cli

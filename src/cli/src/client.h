@@ -1,0 +1,44 @@
+#pragma once
+
+#include "settings.h"
+#include "vmm/crypto/signatures.h"
+#include "vmm/fetch/client.h"
+#include "vmm/json/value.h"
+
+#include <optional>
+#include <string>
+
+namespace vmm::cli {
+
+// Signed requests to one service.
+class Client {
+public:
+    explicit Client(const Settings& settings) : settings_{settings} {}
+
+    // The answer's body, null when it has none. A problem comes back as an Error with the server's words, field and hint.
+    Result<json::Value> call(const std::string& method, const std::string& target, const std::string& body = "");
+
+    // The same without a signature.
+    Result<json::Value> call_unsigned(const std::string& method, const std::string& target);
+
+    // Headers for the next calls.
+    void set_header(const std::string& name, const std::string& value) { extra_.emplace_back(name, value); }
+
+    // The text beside the spinner.
+    void set_doing(std::string what) { doing_ = std::move(what); }
+
+    // The id of the machine with this name or id. not_found, conflict when several fit.
+    Result<std::string> resolve(const std::string& name_or_id);
+
+    Result<crypto::Signer> signer();
+
+private:
+    Result<json::Value> send(fetch::Request request);
+
+    const Settings& settings_;
+    std::optional<crypto::Signer> signer_;
+    std::vector<std::pair<std::string, std::string>> extra_;
+    std::string doing_ = "waiting for the service";
+};
+
+}  // namespace vmm::cli

@@ -1,0 +1,304 @@
+#include "app.h"
+#include "client.h"
+#include "output.h"
+#include "vmm/base/files.h"
+#include "vmm/base/ids.h"
+#include "vmm/base/text.h"
+#include "vmm/json/write.h"
+
+#include <cstdio>
+#include <thread>
+
+namespace vmm::cli {
+namespace {
+
+json::Value text(std::string value) {
+    return json::Value{std::move(value)};
+}
+
+json::Value labels_of(const std::vector<std::string>& pairs) {
+    json::Object labels;
+    for (const auto& pair : pairs) {
+        const auto equals = pair.find('=');
+        labels.emplace_back(pair.substr(0, equals), text(equals == std::string::npos ? "" : pair.substr(equals + 1)));
+    }
+    return json::Value{std::move(labels)};
+}
+
+struct CreateOptions {
+    std::string name;
+    std::string image;
+    std::optional<std::int64_t> vcpus;
+    std::optional<std::int64_t> memory_mib;
+    std::optional<std::int64_t> disk_gib;
+    std::vector<std::string> labels;
+    std::string formfile;
+    std::string idempotency_key;
+    bool no_start = false;
+    bool wait = false;
+    bool async = false;
+};
+
+// Asks for the machine until it is as wanted.
+Result<json::Value> wait_until(Client& client, const Settings& settings, const std::string& id, const std::string& what) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{settings.timeout_s};
+    while (true) {
+        const auto vm = client.call("GET", "/vms/" + id);
+        if (!vm && what == "deleted" && vm.error().code() == Code::not_found) {
+            return json::Value{};
+        }
+        if (!vm) {
+            return vm;
+        }
+        const auto status = vm->text_or("status", "");
+        if (what == "boot" ? !vm->find("boot_completed_at")->is_null() : status == what) {
+            return vm;
+        }
+        if (status == "failed" && what != "failed") {
+            return fail(Error{Code::conflict, "the machine has failed: " + shown(*vm, "status_reason")}.with_slug("machine-failed"));
+        }
+        if (std::chrono::steady_clock::now() >= until) {
+            return fail(Code::timed_out, "the machine is " + std::string{status} + " after " + std::to_string(settings.timeout_s) + " s, not " + what);
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds{50});
+    }
+}
+
+Result<void> create(const Settings& settings, const CreateOptions& options) {
+    json::Object body;
+    body.emplace_back("name", text(options.name));
+    if (!options.image.empty()) {
+        body.emplace_back("image", text(options.image));
+    }
+    const auto number = [&body](const char* name, const std::optional<std::int64_t>& value) {
+        if (value) {
+            body.emplace_back(name, json::Value::integer(*value));
+        }
+    };
+    number("vcpus", options.vcpus);
+    number("memory_mib", options.memory_mib);
+    number("disk_gib", options.disk_gib);
+    if (!options.labels.empty()) {
+        body.emplace_back("labels", labels_of(options.labels));
+    }
+    if (!options.formfile.empty()) {
+        TRY(auto formfile, read_file(options.formfile));
+        body.emplace_back("formfile", text(std::move(formfile)));
+    }
+    if (options.no_start) {
+        body.emplace_back("start", json::Value{false});
+    }
+    Client client{settings};
+    client.set_doing("creating " + options.name);
+    client.set_header("Idempotency-Key", options.idempotency_key.empty() ? new_id("try") : options.idempotency_key);
+    if (options.async) {
+        client.set_header("Prefer", "respond-async");
+    }
+    TRY(auto answer, client.call("POST", "/vms", json::compact(json::Value{std::move(body)})));
+    if (options.wait && !options.no_start) {
+        const auto id = std::string{answer.text_or(options.async ? "target" : "id", "")};
+        Client waiting{settings};
+        waiting.set_doing("waiting for " + options.name + " to boot");
+        TRY(answer, wait_until(waiting, settings, id, "boot"));
+    }
+    print_object(settings, answer);
+    return {};
+}
+
+struct ListOptions {
+    std::string status;
+    std::string label;
+    std::string owner;
+    bool names_only = false;
+};
+
+std::string escaped(const std::string& value) {
+    std::string out;
+    for (const char c : value) {
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+        out += plain ? std::string{c} : "%" + to_hex(std::array{static_cast<std::uint8_t>(c)});
+    }
+    return out;
+}
+
+Result<void> list(const Settings& settings, const ListOptions& options) {
+    Client client{settings};
+    json::List vms;
+    std::string cursor;
+    do {
+        std::string target = "/vms?limit=1000";
+        const auto add = [&target](const char* name, const std::string& value) {
+            target.append(value.empty() ? "" : std::string{"&"} + name + "=" + escaped(value));
+        };
+        add("status", options.status);
+        add("label", options.label);
+        add("owner", options.owner);
+        add("cursor", cursor);
+        TRY(const auto page, client.call("GET", target));
+        for (const auto& vm : *page.find("vms")->as<json::List>()) {
+            vms.push_back(vm);
+        }
+        cursor = page.text_or("next_cursor", "");
+    } while (!cursor.empty());
+    if (options.names_only) {
+        for (const auto& vm : vms) {
+            std::puts(std::string{vm.text_or("name", "")}.c_str());
+        }
+        return {};
+    }
+    json::Object all;
+    all.emplace_back("vms", json::Value{std::move(vms)});
+    print_vms(settings, json::Value{std::move(all)});
+    return {};
+}
+
+Result<void> show(const Settings& settings, const std::string& name) {
+    Client client{settings};
+    TRY(const auto id, client.resolve(name));
+    TRY(const auto vm, client.call("GET", "/vms/" + id));
+    print_object(settings, vm);
+    return {};
+}
+
+Result<void> remove(const Settings& settings, const std::vector<std::string>& names, bool force) {
+    for (const auto& name : names) {
+        Client client{settings};
+        client.set_doing("deleting " + name);
+        TRY(const auto id, client.resolve(name));
+        CHECK(client.call("DELETE", "/vms/" + id + (force ? "?force=true" : "")));
+        std::printf("%s deleted\n", name.c_str());
+    }
+    return {};
+}
+
+struct PowerOptions {
+    std::vector<std::string> names;
+    bool force = false;
+    bool async = false;
+    std::optional<std::int64_t> grace_s;
+};
+
+Result<void> power(const Settings& settings, const PowerOptions& options, const std::string& verb) {
+    for (const auto& name : options.names) {
+        Client client{settings};
+        client.set_doing(verb + " " + name);
+        if (options.async) {
+            client.set_header("Prefer", "respond-async");
+        }
+        TRY(const auto id, client.resolve(name));
+        json::Object body;
+        if (options.force) {
+            body.emplace_back("force", json::Value{true});
+        }
+        if (options.grace_s) {
+            body.emplace_back("timeout_s", json::Value::integer(*options.grace_s));
+        }
+        TRY(const auto answer, client.call("POST", "/vms/" + id + "/" + verb, json::compact(json::Value{std::move(body)})));
+        if (settings.output == "json") {
+            print_json(answer);
+        } else {
+            std::printf("%s %s\n", name.c_str(), shown(answer, "status").c_str());
+        }
+    }
+    return {};
+}
+
+Result<void> change(const Settings& settings, const std::string& name, const std::string& new_name, const std::vector<std::string>& labels) {
+    Client client{settings};
+    TRY(const auto id, client.resolve(name));
+    json::Object body;
+    if (!new_name.empty()) {
+        body.emplace_back("name", text(new_name));
+    }
+    if (!labels.empty()) {
+        body.emplace_back("labels", labels_of(labels));
+    }
+    TRY(const auto vm, client.call("PATCH", "/vms/" + id, json::compact(json::Value{std::move(body)})));
+    print_object(settings, vm);
+    return {};
+}
+
+}  // namespace
+
+void Vmctl::add_machine_commands() {
+    auto* creating = command("create", "Create a machine and boot it");
+    auto options = std::make_shared<CreateOptions>();
+    creating->add_option("name", options->name, "The machine's name")->required();
+    creating->add_option("--image", options->image, "Image to boot; the service's default otherwise");
+    creating->add_option("--vcpus", options->vcpus, "Number of virtual processors");
+    creating->add_option("--memory", options->memory_mib, "Memory in MiB");
+    creating->add_option("--disk", options->disk_gib, "Root disk in GiB");
+    creating->add_option("--label", options->labels, "key=value; may be repeated")->take_all();
+    creating->add_option("--formfile", options->formfile, "File that describes the machine");
+    creating->add_option("--idempotency-key", options->idempotency_key, "Makes a repetition give the first answer");
+    creating->add_flag("--no-start", options->no_start, "Only define it");
+    creating->add_flag("--wait", options->wait, "Wait until the guest has booted");
+    creating->add_flag("--async", options->async, "Do not wait; print the operation");
+    action(creating, [this, options] { return create(settings_, *options); });
+
+    auto* listing = command("ls", "List machines");
+    auto filter = std::make_shared<ListOptions>();
+    listing->add_option("--status", filter->status, "Only those in this status");
+    listing->add_option("--label", filter->label, "Only those with this label: key or key=value");
+    listing->add_option("--owner", filter->owner, "Only those of this address");
+    listing->add_flag("-q,--quiet", filter->names_only, "Only names, one a line");
+    action(listing, [this, filter] { return list(settings_, *filter); });
+
+    auto* showing = command("show", "Show a machine");
+    auto name = std::make_shared<std::string>();
+    showing->add_option("vm", *name, "Name or id")->required();
+    action(showing, [this, name] { return show(settings_, *name); });
+
+    auto* changing = command("set", "Change a machine's name or labels");
+    auto target = std::make_shared<std::string>();
+    auto new_name = std::make_shared<std::string>();
+    auto labels = std::make_shared<std::vector<std::string>>();
+    changing->add_option("vm", *target, "Name or id")->required();
+    changing->add_option("--name", *new_name, "New name");
+    changing->add_option("--label", *labels, "key=value; may be repeated; replaces all labels")->take_all();
+    action(changing, [this, target, new_name, labels] { return change(settings_, *target, *new_name, *labels); });
+
+    auto* removing = command("rm", "Delete machines with their disks");
+    auto names = std::make_shared<std::vector<std::string>>();
+    auto force = std::make_shared<bool>(false);
+    removing->add_option("vm", *names, "Names or ids")->required();
+    removing->add_flag("-f,--force", *force, "Also when they run");
+    action(removing, [this, names, force] { return remove(settings_, *names, *force); });
+
+    auto* waiting = command("wait", "Wait until a machine is as wanted");
+    auto whom = std::make_shared<std::string>();
+    auto what = std::make_shared<std::string>("boot");
+    waiting->add_option("vm", *whom, "Name or id")->required();
+    waiting->add_option("--for", *what, "boot, or a status")
+        ->check(CLI::IsMember({"boot", "running", "stopped", "paused", "failed", "deleted"}))
+        ->capture_default_str();
+    action(waiting, [this, whom, what]() -> Result<void> {
+        Client client{settings_};
+        client.set_doing("waiting for " + *whom);
+        TRY(const auto id, client.resolve(*whom));
+        TRY(const auto vm, wait_until(client, settings_, id, *what));
+        print_object(settings_, vm);
+        return {};
+    });
+}
+
+void Vmctl::add_power_commands() {
+    const auto add = [this](const std::string& verb, const std::string& about, bool stops) {
+        auto* one = command(verb, about);
+        auto options = std::make_shared<PowerOptions>();
+        one->add_option("vm", options->names, "Names or ids")->required();
+        one->add_flag("--async", options->async, "Do not wait; print the operation's status");
+        if (stops) {
+            one->add_flag("-f,--force", options->force, "Do not ask the guest");
+            one->add_option("--grace", options->grace_s, "Seconds the guest has to turn itself off");
+        }
+        action(one, [this, options, verb] { return power(settings_, *options, verb); });
+    };
+    add("start", "Boot machines", false);
+    add("stop", "Press the power button, then end by force", true);
+    add("restart", "Stop, then boot again", true);
+    add("pause", "Stop the processors where they are", false);
+    add("resume", "Let paused machines go on", false);
+}
+
+}  // namespace vmm::cli

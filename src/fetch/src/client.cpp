@@ -1,0 +1,92 @@
+#include "vmm/fetch/client.h"
+
+#include "vmm/base/text.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+
+namespace vmm::fetch {
+namespace {
+
+namespace beast = boost::beast;
+namespace bhttp = boost::beast::http;
+using tcp = asio::ip::tcp;
+
+constexpr std::uint64_t largest_answer = 64ULL << 20;
+
+std::unexpected<Error> unreachable(const Origin& origin, const boost::system::error_code& failed) {
+    const auto where = origin.host + ":" + std::to_string(origin.port);
+    if (failed == beast::error::timeout) {
+        return fail(Code::timed_out, where + " did not answer in time");
+    }
+    return fail(Error{Code::unavailable, where + " cannot be reached: " + failed.message()}.with_slug("service-unreachable"));
+}
+
+}  // namespace
+
+Result<Origin> parse_origin(std::string_view url) {
+    const auto parsed = boost::urls::parse_uri(url);
+    if (!parsed || parsed->scheme() != "http" || parsed->host().empty() || (!parsed->path().empty() && parsed->path() != "/")) {
+        return invalid("url", "expected http://host[:port], found " + quote(url));
+    }
+    Origin origin;
+    origin.host = parsed->host_address();
+    if (parsed->has_port()) {
+        const auto port = parse_number<std::uint16_t>(std::string{parsed->port()});
+        if (!port) {
+            return invalid("url", "the port of " + quote(url) + " is not one");
+        }
+        origin.port = *port;
+    }
+    return origin;
+}
+
+Task<Response> exchange(Origin origin, Request request, std::chrono::milliseconds limit) {
+    const auto executor = co_await asio::this_coro::executor;
+    beast::tcp_stream stream{executor};
+    stream.expires_after(limit);
+    tcp::resolver resolver{executor};
+    const auto [unknown, places] = co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
+    if (unknown) {
+        co_return unreachable(origin, unknown);
+    }
+    const auto [refused, place] = co_await stream.async_connect(places, as_value);
+    if (refused) {
+        co_return unreachable(origin, refused);
+    }
+    bhttp::request<bhttp::string_body> raw{bhttp::verb::get, request.target, 11};
+    raw.method_string(request.method);
+    raw.set(bhttp::field::host, origin.host + ":" + std::to_string(origin.port));
+    raw.set(bhttp::field::connection, "close");
+    for (const auto& [name, value] : request.headers) {
+        raw.set(name, value);
+    }
+    raw.body() = std::move(request.body);
+    if (!raw.body().empty() || request.method == "POST") {
+        raw.content_length(raw.body().size());
+    }
+    const auto [lost, sent] = co_await bhttp::async_write(stream, raw, as_value);
+    if (lost) {
+        co_return unreachable(origin, lost);
+    }
+    beast::flat_buffer buffer;
+    bhttp::response_parser<bhttp::string_body> parser;
+    parser.body_limit(largest_answer);
+    const auto [broken, received] = co_await bhttp::async_read(stream, buffer, parser, as_value);
+    if (broken) {
+        co_return unreachable(origin, broken);
+    }
+    Response response;
+    response.status = static_cast<int>(parser.get().result_int());
+    for (const auto& field : parser.get()) {
+        response.headers[lower(field.name_string())] = field.value();
+    }
+    response.body = std::move(parser.get().body());
+    co_return response;
+}
+
+}  // namespace vmm::fetch
