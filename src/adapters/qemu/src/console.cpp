@@ -18,6 +18,8 @@ namespace {
 using Socket = asio::local::stream_protocol::socket;
 
 constexpr std::size_t most_clients = 16;
+// What a client may lag behind before it is dropped.
+constexpr std::size_t most_behind = 1 << 20;
 
 }  // namespace
 
@@ -25,6 +27,8 @@ struct Console::Client {
     explicit Client(Socket accepted) : socket{std::move(accepted)} {}
 
     Socket socket;
+    std::string pending;   // not yet on its way to the client
+    bool writing = false;
 };
 
 Console::Console(asio::any_io_executor executor, std::filesystem::path folder, std::size_t log_bytes)
@@ -90,8 +94,6 @@ asio::awaitable<void> Console::accept_clients() {
             continue;  // closed with the socket
         }
         auto client = std::make_shared<Client>(std::move(socket));
-        boost::system::error_code ignored;
-        client->socket.non_blocking(true, ignored);
         clients_.push_back(client);
         asio::co_spawn(guest_.get_executor(), [self = shared_from_this(), client] { return self->serve(client); }, asio::detached);
     }
@@ -116,12 +118,27 @@ asio::awaitable<void> Console::serve(std::shared_ptr<Client> client) {
 
 void Console::broadcast(std::string_view text) {
     for (const auto& client : clients_) {
-        boost::system::error_code failed;
-        const auto sent = client->socket.write_some(asio::buffer(text), failed);
-        if (failed || sent < text.size()) {
-            client->socket.close(failed);  // its reader ends and takes it off the list
+        if (client->pending.size() + text.size() > most_behind) {
+            boost::system::error_code ignored;
+            client->socket.close(ignored);  // its reader ends and takes it off the list
+            continue;
+        }
+        client->pending.append(text);
+        if (!std::exchange(client->writing, true)) {
+            asio::co_spawn(guest_.get_executor(), [self = shared_from_this(), client] { return self->write(client); }, asio::detached);
         }
     }
+}
+
+asio::awaitable<void> Console::write(std::shared_ptr<Client> client) {
+    while (!client->pending.empty()) {
+        const auto part = std::exchange(client->pending, {});
+        const auto [failed, count] = co_await asio::async_write(client->socket, asio::buffer(part), as_value);
+        if (failed) {
+            break;
+        }
+    }
+    client->writing = false;
 }
 
 void Console::keep(std::string_view text) {

@@ -14,7 +14,7 @@ namespace vmm::qemu {
 
 // A machine's serial console. Always reads what the guest prints, so that a guest never waits for a reader; keeps the
 // last part of it in a log of bounded size, and passes it to any number of local clients of console.sock, whose input goes
-// to the guest. A client that does not read is dropped. Used on one single-threaded executor; keep it in a shared_ptr.
+// to the guest. A client that lags a megabyte behind is dropped. Used on one single-threaded executor; keep it in a shared_ptr.
 class Console : public std::enable_shared_from_this<Console> {
 public:
     Console(asio::any_io_executor executor, std::filesystem::path folder, std::size_t log_bytes);
@@ -30,6 +30,7 @@ private:
     asio::awaitable<void> read_guest();
     asio::awaitable<void> accept_clients();
     asio::awaitable<void> serve(std::shared_ptr<Client> client);
+    asio::awaitable<void> write(std::shared_ptr<Client> client);
     void broadcast(std::string_view text);
     void keep(std::string_view text);
 

@@ -1,0 +1,57 @@
+# vmm-service. `make help` lists the targets. Each works on a fresh Debian 12 as root.
+PRESET ?= release
+BUILD := build/$(PRESET)
+JOBS ?= $(shell nproc)
+DESTDIR ?=
+PREFIX ?= /usr
+
+.PHONY: help deps configure build guest run test lint format asan tsan fuzz bench install clean hooks
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install what is missing: Debian packages and, for the tests, npm packages
+	@tools/deps.sh
+
+$(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json | deps
+	@cmake --preset $(PRESET) >/dev/null
+
+build: deps $(BUILD)/build.ninja ## Build vmm-service and vmctl into build/release/bin
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target vmm-service vmctl
+
+guest: deps ## Build the tiny guest from Debian packages into build/images
+	@guest/build.sh build/images
+
+run: build guest ## Start the service with a first machine; Ctrl-C stops it
+	@tools/run.sh
+
+test: deps $(BUILD)/build.ninja guest ## Build everything and run all tests
+	@cmake --build --preset $(PRESET) -j $(JOBS)
+	@tools/test.sh $(PRESET)
+
+lint: deps ## Check format, rooms, awaits, spelling, shell and (TIDY=all for every file) clang-tidy
+	@tools/lint.sh
+
+format: deps ## Format the C++ sources
+	@git ls-files '*.cpp' '*.h' | xargs clang-format-19 -i
+
+asan: ## All unit tests under AddressSanitizer and UBSan
+	@tools/sanitize.sh asan
+
+tsan: ## All unit tests under ThreadSanitizer
+	@tools/sanitize.sh tsan
+
+fuzz: deps ## Run each fuzz target (SECONDS_EACH=60)
+	@tools/fuzz.sh
+
+bench: build guest ## Measure, and write docs/benchmarks.md
+	@tools/bench.sh
+
+install: build ## Install below DESTDIR
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+hooks: ## Check each commit with the linter
+	@git config core.hooksPath tools/hooks
+
+clean: ## Remove everything that was built
+	@rm -rf build

@@ -1,0 +1,262 @@
+"""What the system tests stand on: an independent signer, the service's real binary, and a look at what is left behind."""
+import ctypes
+import ctypes.util
+import http.client
+import json
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from Cryptodome.Hash import keccak
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("VMM_BIN", ROOT / "build/release/bin"))
+IMAGES = ROOT / "build/images"
+WINDOW = 300
+
+_secp = ctypes.CDLL(ctypes.util.find_library("secp256k1") or "libsecp256k1.so.1")
+_secp.secp256k1_context_create.restype = ctypes.c_void_p
+_context = ctypes.c_void_p(_secp.secp256k1_context_create(513))
+
+
+def keccak256(data):
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+class Signer:
+    """A key that signs EIP-191 messages; written independently of the service, on the C library's own interface."""
+
+    def __init__(self, key=None):
+        self.key = key or secrets.token_bytes(32)
+        public = ctypes.create_string_buffer(64)
+        assert _secp.secp256k1_ec_pubkey_create(_context, public, self.key)
+        out, size = ctypes.create_string_buffer(65), ctypes.c_size_t(65)
+        _secp.secp256k1_ec_pubkey_serialize(_context, out, ctypes.byref(size), public, 2)
+        digits = keccak256(out.raw[1:])[12:].hex()
+        check = keccak256(digits.encode()).hex()
+        self.address = "0x" + "".join(c.upper() if int(check[i], 16) >= 8 else c for i, c in enumerate(digits))
+
+    def sign(self, message):
+        text = message.encode()
+        digest = keccak256(b"\x19Ethereum Signed Message:\n" + str(len(text)).encode() + text)
+        recoverable = ctypes.create_string_buffer(65)
+        assert _secp.secp256k1_ecdsa_sign_recoverable(_context, recoverable, digest, self.key, None, None)
+        out, recovery = ctypes.create_string_buffer(64), ctypes.c_int()
+        _secp.secp256k1_ecdsa_recoverable_signature_serialize_compact(_context, out, ctypes.byref(recovery), recoverable)
+        return out.raw, recovery.value
+
+
+def message_of(method, target, timestamp, data):
+    prefix = "" if method in ("GET", "HEAD", "POST") else method + " "
+    return f"{prefix}{target}:{timestamp}:{data}"
+
+
+def timestamp_now(offset=0.0):
+    now = time.time_ns() + int(offset * 1e9)
+    return f"{now // 10**9}.{now % 10**9:09d}"
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, {k.lower(): v for k, v in headers}, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        return self.json.get("code")
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:600]!r}>"
+
+
+class Service:
+    """One vmm-service with a folder of its own."""
+
+    def __init__(self, folder=None, **config):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="vmm-"))
+        self.admin = Signer()
+        self.config = {
+            "api_host": "127.0.0.1", "api_port": "0", "api_workers": "2", "state_url": f"sqlite://{self.folder}/state.db",
+            "vm_dir": str(self.folder / "vm"), "images_dir": str(IMAGES), "default_image": "tiny",
+            "admin_addresses": self.admin.address, "default_disk_size_gb": "1", "log_level": "debug",
+        }
+        self.config.update({k: str(v) for k, v in config.items()})
+        self.process = None
+        self.port = None
+        self.log = self.folder / "service.log"
+
+    def command(self):
+        return [str(BIN / "vmm-service")] + [f"--{k.replace('_', '-')}={v}" for k, v in self.config.items()]
+
+    def environment(self, extra=None):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("VMM_") and k != "WAIT_FOR"}
+        return {**clean, **(extra or {})}
+
+    def start(self, fault=None, wait=True):
+        began = self.log.stat().st_size if self.log.exists() else 0
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stderr=log, stdout=log, env=self.environment({"VMM_FAULT_POINT": fault} if fault else None)
+            )
+        deadline = time.time() + 60
+        while wait and time.time() < deadline:
+            text = self.log.read_bytes()[began:].decode(errors="replace")
+            found = re.search(r"listening host=\S+ port=(\d+)", text)
+            if found:
+                self.port = int(found[1])
+                # The port is kept across restarts, as guests call back to it.
+                self.config["api_port"] = str(self.port)
+                return self
+            if self.process.poll() is not None:
+                if fault and self.process.returncode == -signal.SIGKILL:
+                    return self
+                raise AssertionError(f"the service ended with {self.process.returncode}: {text}")
+            time.sleep(0.005)
+        if wait:
+            raise AssertionError("the service did not start: " + self.log.read_text())
+        return self
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            assert self.process.wait(30) == 0
+
+    def restart(self, fault=None):
+        self.kill()
+        return self.start(fault)
+
+    def raw(self, method, target, headers=None, body=None, timeout=60):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in (headers or {}).items():
+                connection.putheader(name, value)
+            if body is not None and "Content-Length" not in (headers or {}):
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.getheaders(), answer.read())
+        finally:
+            connection.close()
+
+    def signed_headers(self, method, target, body=None, signer=None, timestamp=None, headers=None):
+        timestamp = timestamp or timestamp_now()
+        data = "" if body is None else json.dumps(json.loads(body), sort_keys=True)
+        signature, recovery = (signer or self.admin).sign(message_of(method, target, timestamp, data))
+        out = {"X-Signature": "0x" + signature.hex(), "X-Recovery-ID": str(recovery), "X-Timestamp": timestamp}
+        if body is not None:
+            out["Content-Type"] = "application/json"
+        out.update(headers or {})
+        return out
+
+    def call(self, method, target, body=None, signer=None, headers=None, timeout=60):
+        text = None if body is None else json.dumps(body).encode()
+        return self.raw(method, target, self.signed_headers(method, target, text, signer, headers=headers), text, timeout)
+
+    def create(self, name="web", signer=None, headers=None, **fields):
+        return self.call("POST", "/vms", {"name": name, **fields}, signer, headers)
+
+    def vm(self, vm_id):
+        return self.call("GET", f"/vms/{vm_id}").json
+
+    def wait_for(self, vm_id, what, timeout=60):
+        """Until what(machine) holds; guests are slow when many run."""
+        deadline = time.time() + timeout
+        while time.time() < deadline:
+            vm = self.vm(vm_id)
+            if what(vm):
+                return vm
+            time.sleep(0.02)
+        raise AssertionError(f"still {vm}")
+
+    def wait_boot(self, vm_id, timeout=90):
+        return self.wait_for(vm_id, lambda vm: vm["boot_completed_at"], timeout)
+
+    def settled_operations(self, timeout=60):
+        """All operations once none is open."""
+        deadline = time.time() + timeout
+        while time.time() < deadline:
+            operations = self.call("GET", "/operations?limit=1000").json["operations"]
+            if all(o["status"] in ("succeeded", "failed", "cancelled") for o in operations):
+                return operations
+            time.sleep(0.02)
+        raise AssertionError(f"still open: {operations}")
+
+    def vm_folder(self, vm_id):
+        return pathlib.Path(self.config["vm_dir"]) / vm_id
+
+    def disks(self):
+        store = (pathlib.Path(self.config["vm_dir"]) / ".vmm-store").read_text().strip()
+        folder = pathlib.Path(self.config["images_dir"]) / ".machines" / store
+        return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+    def leftovers(self):
+        """What is on the host of machines: processes of this service's, folders, disks."""
+        folders = [p.name for p in pathlib.Path(self.config["vm_dir"]).iterdir() if p.name.startswith("vm-")]
+        return {"processes": sorted(qemu_processes(self.config["vm_dir"])), "folders": sorted(folders), "disks": self.disks()}
+
+    def close(self):
+        """Ends everything and removes the folder; used when a test is over, however it went."""
+        self.kill()
+        for pid in qemu_processes(self.config["vm_dir"]).values():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        mark = pathlib.Path(self.config["vm_dir"]) / ".vmm-store"
+        if mark.exists():
+            shutil.rmtree(pathlib.Path(self.config["images_dir"]) / ".machines" / mark.read_text().strip(), ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def qemu_processes(vm_dir):
+    """Machines' processes by id, of the service whose run folder this is; zombies do not count."""
+    out = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            log = os.readlink(entry / "fd/1") if b"-name" in arguments else ""
+        except OSError:
+            continue
+        if log.startswith(str(vm_dir) + "/"):
+            out[arguments[arguments.index(b"-name") + 1].decode().removeprefix("guest=")] = int(entry.name)
+    return out
+
+
+def console(service, vm_id, command=None, expect=b"", timeout=30):
+    """Talks to a guest's shell; returns what it said up to `expect`."""
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(service.vm_folder(vm_id) / "console.sock"))
+    client.settimeout(0.2)
+    if command:
+        client.sendall(command.encode() + b"\n")
+    said, deadline = b"", time.time() + timeout
+    while time.time() < deadline and (not expect or expect not in said):
+        try:
+            part = client.recv(65536)
+        except socket.timeout:
+            continue
+        if not part:
+            break
+        said += part
+    client.close()
+    assert expect in said, said[-300:]
+    return said
