@@ -37,11 +37,12 @@ Task<void> Machine::create(domain::Operation operation, Ticket ticket) {
     arm_boot_token();
     vm_.operation = operation.id;
     ports::Transaction transaction;
+    // The ticket comes first: of a repeated request the key is told, not that its own machine has taken the name.
+    ticket.add_to(transaction, operation.id, vm_.id);
     const auto name_key = keys::vm_name(vm_.owner, vm_.name);
     transaction.expect.push_back({name_key, 0});
     transaction.puts.push_back({name_key, vm_.id, {}});
     transaction.puts.push_back(Operations::record(operation));
-    ticket.add_to(transaction, operation.id, vm_.id);
     fault_point(point(operation.kind, "before-intent"));
     auto stored = co_await change([](domain::Vm&) {}, std::move(transaction));
     if (!stored) {
