@@ -22,7 +22,8 @@ fi
 address=$("$bin/vmctl" keys show developer)
 
 say "starting vmm-service on 127.0.0.1:$port, log $log"
-"$bin/vmm-service" \
+# In a session of its own: Ctrl-C is for this script, which stops the machines first.
+setsid "$bin/vmm-service" \
     --api-host 127.0.0.1 --api-port "$port" --state-url "sqlite://$dir/state.db" --vm-dir "${RUN_VM_DIR:-$dir/vm}" \
     --images-dir "$root/build/images" --default-image tiny --admin-addresses "$address" --log-file "$log" &
 service=$!

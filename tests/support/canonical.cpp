@@ -1,4 +1,5 @@
-// Reads one JSON text a line and writes its canonical form, or "refused": the property test compares it with Python's.
+// Reads one JSON text a line and writes its canonical form, or "refused": the property test compares it with
+// Python's.
 #include "vmm/json/write.h"
 
 #include <iostream>

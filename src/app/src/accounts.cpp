@@ -1,11 +1,12 @@
 #include "vmm/app/accounts.h"
 
-#include "keys.h"
 #include "vmm/domain/names.h"
 #include "vmm/records/records.h"
 
 #include <algorithm>
 #include <mutex>
+
+#include "keys.h"
 
 namespace vmm::app {
 namespace {
@@ -66,7 +67,11 @@ Result<domain::Account> Accounts::show(const domain::Caller& caller, const domai
 }
 
 Task<domain::Account> Accounts::put(
-    domain::Caller caller, domain::Address address, std::string name, std::optional<std::int64_t> expected_revision, Ticket ticket
+    domain::Caller caller,
+    domain::Address address,
+    std::string name,
+    std::optional<std::int64_t> expected_revision,
+    Ticket ticket
 ) {
     const bool self = caller.address == address;
     if (!self && !caller.administrator) {
@@ -75,10 +80,14 @@ Task<domain::Account> Accounts::put(
     CO_CHECK(domain::check_display_name(name));
     const auto existing = find(address);
     if (!existing && !caller.administrator && settings_.registration == Registration::closed) {
-        co_return fail(Error{Code::forbidden, "registration is closed; an administrator creates accounts"}.with_slug("registration-closed"));
+        co_return fail(Error{Code::forbidden, "registration is closed; an administrator creates accounts"}
+                           .with_slug("registration-closed"));
     }
     if (expected_revision && *expected_revision != (existing ? existing->revision : 0)) {
-        co_return fail(Code::precondition_failed, "the account has changed: its revision is " + std::to_string(existing ? existing->revision : 0));
+        co_return fail(
+            Code::precondition_failed,
+            "the account has changed: its revision is " + std::to_string(existing ? existing->revision : 0)
+        );
     }
     domain::Account account = existing.value_or(domain::Account{address, "", now(), now(), 0});
     account.name = std::move(name);
@@ -99,11 +108,9 @@ Task<void> Accounts::remove(domain::Caller caller, domain::Address address, Tick
     }
     if (!find(address)) {
         if (administrator(address)) {
-            co_return fail(
-                Error{Code::conflict, "this account is an administrator by configuration"}
-                    .with_slug("account-configured")
-                    .with_hint("remove it from admin_addresses")
-            );
+            co_return fail(Error{Code::conflict, "this account is an administrator by configuration"}
+                               .with_slug("account-configured")
+                               .with_hint("remove it from admin_addresses"));
         }
         co_return unknown();
     }

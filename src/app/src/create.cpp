@@ -11,7 +11,8 @@ namespace vmm::app {
 namespace {
 
 // The platform's id of a build: SHA3-256 of the owner's 20 bytes and the name.
-std::string build_id(const ports::Signatures& signatures, const domain::Address& owner, const std::string& name) {
+std::string
+build_id(const ports::Signatures& signatures, const domain::Address& owner, const std::string& name) {
     std::string text{reinterpret_cast<const char*>(owner.bytes().data()), owner.bytes().size()};
     return to_hex(signatures.sha3_256(text.append(name)));
 }
@@ -34,7 +35,9 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
     TRY(const auto formfile, domain::parse_formfile(wanted.formfile));
     const auto image_name = wanted.image.empty() ? settings.default_image : wanted.image;
     if (image_name.empty()) {
-        return fail(Error{Code::invalid, "is required, because the service has no default_image"}.with_field("image"));
+        return fail(
+            Error{Code::invalid, "is required, because the service has no default_image"}.with_field("image")
+        );
     }
     TRY(const auto image, world_.images.find(image_name));
 
@@ -45,7 +48,9 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
     vm.status = domain::Status::creating;
     vm.desired_power = wanted.start ? domain::Power::on : domain::Power::off;
     vm.vcpus = wanted.vcpus.value_or(formfile.vcpus.value_or(image.vcpus.value_or(settings.default_vcpus)));
-    vm.memory_mib = wanted.memory_mib.value_or(formfile.memory_mib.value_or(image.memory_mib.value_or(settings.default_memory_mib)));
+    vm.memory_mib = wanted.memory_mib.value_or(
+        formfile.memory_mib.value_or(image.memory_mib.value_or(settings.default_memory_mib))
+    );
     vm.disk_gib = wanted.disk_gib.value_or(formfile.disk_gib.value_or(settings.default_disk_gib));
     vm.image = image_name;
     vm.node = settings.node;
@@ -63,8 +68,9 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
         std::uint64_t given = 0;
         for (const auto& [id, machine] : machines_) {
             const auto& other = machine->vm();
-            const bool counts = domain::live(other.status) || other.status == domain::Status::starting ||
-                                (other.status == domain::Status::creating && other.desired_power == domain::Power::on);
+            const bool counts =
+                domain::live(other.status) || other.status == domain::Status::starting ||
+                (other.status == domain::Status::creating && other.desired_power == domain::Power::on);
             given += counts ? other.memory_mib : 0;
         }
         CHECK(domain::check_memory(vm.memory_mib, given, capacity));
@@ -104,7 +110,9 @@ Task<Begun> Fleet::create(domain::Caller caller, CreateVm wanted, Ticket ticket)
             }
         }
         if (error.slug() == "store-conflict" && error.field() == ticket.replay_key) {
-            co_return fail(Error{Code::conflict, "this signed request was used before"}.with_slug("replayed-request"));
+            co_return fail(
+                Error{Code::conflict, "this signed request was used before"}.with_slug("replayed-request")
+            );
         }
         co_return fail(std::move(error));
     }

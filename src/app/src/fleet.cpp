@@ -1,9 +1,10 @@
 #include "vmm/app/fleet.h"
 
-#include "keys.h"
 #include "vmm/base/text.h"
 #include "vmm/domain/names.h"
 #include "vmm/records/records.h"
+
+#include "keys.h"
 
 namespace vmm::app {
 namespace {
@@ -42,9 +43,11 @@ Action action_of(Job job) {
     return Action::own;
 }
 
-Result<std::shared_ptr<Machine>> Fleet::find(const domain::Caller& caller, Action action, const std::string& id) const {
+Result<std::shared_ptr<Machine>>
+Fleet::find(const domain::Caller& caller, Action action, const std::string& id) const {
     const auto found = machines_.find(id);
-    if (found == machines_.end() || found->second->removed() || !domain::may(caller, Action::view, found->second->vm())) {
+    if (found == machines_.end() || found->second->removed() ||
+        !domain::may(caller, Action::view, found->second->vm())) {
         return fail(Code::not_found, "there is no machine " + quote(id) + ", or it is not visible to you");
     }
     if (!domain::may(caller, action, found->second->vm())) {
@@ -92,7 +95,12 @@ Task<std::optional<Begun>> Fleet::recall(Ticket ticket) {
 }
 
 Task<Begun> Fleet::begin(
-    domain::Caller caller, std::string id, Job job, JobOptions options, Ticket ticket, std::optional<std::int64_t> expected_revision
+    domain::Caller caller,
+    std::string id,
+    Job job,
+    JobOptions options,
+    Ticket ticket,
+    std::optional<std::int64_t> expected_revision
 ) {
     CO_TRY(auto recalled, co_await recall(ticket));
     if (recalled) {
@@ -115,7 +123,11 @@ Task<Begun> Fleet::begin(
 }
 
 Task<VmView> Fleet::update(
-    domain::Caller caller, std::string id, Change change, Ticket ticket, std::optional<std::int64_t> expected_revision
+    domain::Caller caller,
+    std::string id,
+    Change change,
+    Ticket ticket,
+    std::optional<std::int64_t> expected_revision
 ) {
     CO_TRY(const auto machine, find(caller, Action::configure, id));
     if (change.name) {
@@ -133,7 +145,9 @@ Task<VmView> Fleet::update(
 
 Task<VmView> Fleet::boot_complete(BootReport report) {
     const auto refused = [] {
-        return fail(Error{Code::unauthenticated, "the boot token is missing, unknown or used"}.with_slug("bad-boot-token"));
+        return fail(Error{Code::unauthenticated, "the boot token is missing, unknown or used"}.with_slug(
+            "bad-boot-token"
+        ));
     };
     const auto hash = to_hex(world_.signatures.sha256(report.token));
     const auto id = world_.boot_tokens.find(hash);
@@ -142,7 +156,8 @@ Task<VmView> Fleet::boot_complete(BootReport report) {
     }
     const auto machine = machines_.at(id->second);
     const auto& vm = machine->vm();
-    const bool name_fits = report.name.empty() || report.name == vm.name || report.name == vm.instance_id || report.name == vm.build_id;
+    const bool name_fits = report.name.empty() || report.name == vm.name || report.name == vm.instance_id ||
+                           report.name == vm.build_id;
     const bool live = domain::live(vm.status) || vm.status == domain::Status::starting;
     if (!live || !name_fits || (!report.build_id.empty() && report.build_id != vm.build_id)) {
         co_return refused();

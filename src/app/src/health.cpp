@@ -42,7 +42,9 @@ asio::awaitable<HealthCheck> Health::check_qemu(HealthCheck& accelerator) {
     const auto facts = co_await world_.hypervisor.facts();
     if (!facts) {
         accelerator = {HealthStatus::degraded, "not known without QEMU"};
-        co_return HealthCheck{HealthStatus::degraded, "machines cannot be started: " + facts.error().message()};
+        co_return HealthCheck{
+            HealthStatus::degraded, "machines cannot be started: " + facts.error().message()
+        };
     }
     accelerator = {HealthStatus::healthy, facts->accelerator + ": " + facts->accelerator_reason};
     co_return HealthCheck{HealthStatus::healthy, facts->version};
@@ -54,7 +56,10 @@ HealthCheck Health::check_folder(const std::filesystem::path& folder, std::uint6
         return {HealthStatus::unhealthy, free.error().message()};
     }
     if (*free < needed_mib) {
-        return {HealthStatus::degraded, "only " + std::to_string(*free) + " MiB are free; " + std::to_string(needed_mib) + " are needed"};
+        return {
+            HealthStatus::degraded,
+            "only " + std::to_string(*free) + " MiB are free; " + std::to_string(needed_mib) + " are needed"
+        };
     }
     return {HealthStatus::healthy, std::to_string(*free) + " MiB free"};
 }

@@ -1,6 +1,5 @@
 #include "vmm/app/machine.h"
 
-#include "keys.h"
 #include "vmm/base/fault.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
@@ -9,6 +8,8 @@
 #include "vmm/records/records.h"
 
 #include <spdlog/spdlog.h>
+
+#include "keys.h"
 
 namespace vmm::app {
 namespace {
@@ -29,7 +30,8 @@ std::string point(Job job, std::string_view where) {
 
 }  // namespace
 
-Machine::Machine(World& world, domain::Vm vm, std::int64_t stored_at) : world_{world}, vm_{std::move(vm)}, stored_at_{stored_at} {
+Machine::Machine(World& world, domain::Vm vm, std::int64_t stored_at)
+    : world_{world}, vm_{std::move(vm)}, stored_at_{stored_at} {
     put_boot_token(vm_.boot_token_hash);
 }
 
@@ -37,14 +39,16 @@ Task<void> Machine::create(domain::Operation operation, Ticket ticket) {
     arm_boot_token();
     vm_.operation = operation.id;
     ports::Transaction transaction;
-    // The ticket comes first: of a repeated request the key is told, not that its own machine has taken the name.
+    // The ticket comes first: of a repeated request the key is told, not that its own machine has taken the
+    // name.
     ticket.add_to(transaction, operation.id, vm_.id);
     const auto name_key = keys::vm_name(vm_.owner, vm_.name);
     transaction.expect.push_back({name_key, 0});
     transaction.puts.push_back({name_key, vm_.id, {}});
     transaction.puts.push_back(Operations::record(operation));
     fault_point(point(operation.kind, "before-intent"));
-    auto stored = co_await change([](domain::Vm&) {}, std::move(transaction));
+    Mutation as_it_is = [](domain::Vm&) {};
+    auto stored = co_await change(std::move(as_it_is), std::move(transaction));
     if (!stored) {
         auto error = std::move(stored).error();
         if (error.field() == name_key) {
@@ -60,16 +64,22 @@ Task<void> Machine::create(domain::Operation operation, Ticket ticket) {
     co_return Result<void>{};
 }
 
-Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<std::int64_t> expected_revision) const {
+Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<std::int64_t> expected_revision)
+    const {
     if (expected_revision && *expected_revision != vm_.revision) {
-        return fail(Code::precondition_failed, "the machine has changed: its revision is " + std::to_string(vm_.revision));
+        return fail(
+            Code::precondition_failed,
+            "the machine has changed: its revision is " + std::to_string(vm_.revision)
+        );
     }
     if (domain::busy(vm_.status)) {
-        return fail(
-            Error{Code::conflict, "the machine is " + std::string{name(vm_.status)} + ": the operation " + vm_.operation + " holds it"}
-                .with_slug("machine-busy")
-                .with_hint("wait for it: GET /operations/" + vm_.operation + "?wait=30")
-        );
+        return fail(Error{
+            Code::conflict,
+            "the machine is " + std::string{name(vm_.status)} + ": the operation " + vm_.operation +
+                " holds it"
+        }
+                        .with_slug("machine-busy")
+                        .with_hint("wait for it: GET /operations/" + vm_.operation + "?wait=30"));
     }
     if (job == Job::remove && domain::live(vm_.status) && !options.force) {
         return fail(Error{Code::conflict, "the machine is " + std::string{name(vm_.status)}}
@@ -81,8 +91,10 @@ Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<st
     }
     if (job == Job::start) {
         std::uint64_t given = 0;
-        for (const auto& view : world_.registry.list({.address = {}, .administrator = true}, {}, "", SIZE_MAX).vms) {
-            const bool counts = view->id != vm_.id && (domain::live(view->status) || view->status == Status::starting);
+        for (const auto& view :
+             world_.registry.list({.address = {}, .administrator = true}, {}, "", SIZE_MAX).vms) {
+            const bool counts =
+                view->id != vm_.id && (domain::live(view->status) || view->status == Status::starting);
             given += counts ? view->memory_mib : 0;
         }
         CHECK(domain::check_memory(vm_.memory_mib, given, world_.host.capacity()));
@@ -100,7 +112,11 @@ Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<st
 }
 
 Task<std::string> Machine::begin(
-    Job job, JobOptions options, domain::Caller caller, Ticket ticket, std::optional<std::int64_t> expected_revision
+    Job job,
+    JobOptions options,
+    domain::Caller caller,
+    Ticket ticket,
+    std::optional<std::int64_t> expected_revision
 ) {
     CO_CHECK(admit(job, options, expected_revision));
     domain::Operation operation;
@@ -127,16 +143,14 @@ Task<std::string> Machine::begin(
     transaction.puts.push_back(Operations::record(operation));
     ticket.add_to(transaction, operation.id, vm_.id);
     fault_point(point(job, "before-intent"));
-    auto stored = co_await change(
-        [job](domain::Vm& vm) {
-            if (job == Job::start || job == Job::restart) {
-                vm.desired_power = Power::on;
-            } else if (job == Job::stop || job == Job::remove) {
-                vm.desired_power = Power::off;
-            }
-        },
-        std::move(transaction)
-    );
+    Mutation intend = [job](domain::Vm& vm) {
+        if (job == Job::start || job == Job::restart) {
+            vm.desired_power = Power::on;
+        } else if (job == Job::stop || job == Job::remove) {
+            vm.desired_power = Power::off;
+        }
+    };
+    auto stored = co_await change(std::move(intend), std::move(transaction));
     if (!stored) {
         vm_.status = before;
         vm_.operation = before_operation;
@@ -155,10 +169,15 @@ Task<std::string> Machine::begin(
 
 Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int64_t> expected_revision) {
     if (expected_revision && *expected_revision != vm_.revision) {
-        co_return fail(Code::precondition_failed, "the machine has changed: its revision is " + std::to_string(vm_.revision));
+        co_return fail(
+            Code::precondition_failed,
+            "the machine has changed: its revision is " + std::to_string(vm_.revision)
+        );
     }
     if (vm_.status == Status::deleting || vm_.status == Status::creating) {
-        co_return fail(Error{Code::conflict, "the machine is " + std::string{name(vm_.status)}}.with_slug("machine-busy"));
+        co_return fail(
+            Error{Code::conflict, "the machine is " + std::string{name(vm_.status)}}.with_slug("machine-busy")
+        );
     }
     ports::Transaction transaction;
     const bool renamed = wanted.name && *wanted.name != vm_.name;
@@ -169,13 +188,11 @@ Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int6
         transaction.removes.push_back(keys::vm_name(vm_.owner, vm_.name));
     }
     ticket.add_to(transaction, "", vm_.id);
-    auto stored = co_await change(
-        [wanted](domain::Vm& vm) {
-            vm.name = wanted.name.value_or(vm.name);
-            vm.labels = wanted.labels.value_or(vm.labels);
-        },
-        std::move(transaction)
-    );
+    Mutation apply = [wanted](domain::Vm& vm) {
+        vm.name = wanted.name.value_or(vm.name);
+        vm.labels = wanted.labels.value_or(vm.labels);
+    };
+    auto stored = co_await change(std::move(apply), std::move(transaction));
     if (!stored && stored.error().field() == name_key) {
         co_return fail(Error{Code::conflict, "you have a machine named " + quote(*wanted.name) + " already"}
                            .with_slug("name-taken")
@@ -186,19 +203,19 @@ Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int6
 
 Task<void> Machine::boot_completed(std::string address) {
     if (vm_.boot_completed_at) {
-        co_return fail(Error{Code::unauthenticated, "this start has been reported before"}.with_slug("bad-boot-token"));
+        co_return fail(
+            Error{Code::unauthenticated, "this start has been reported before"}.with_slug("bad-boot-token")
+        );
     }
     const auto at = now();
     ports::Transaction nothing_else;
-    CO_CHECK(co_await change(
-        [at, address](domain::Vm& vm) {
-            vm.boot_completed_at = at;
-            if (!address.empty()) {
-                vm.addresses = std::vector<std::string>(1, address);
-            }
-        },
-        std::move(nothing_else)
-    ));
+    Mutation report = [at, address](domain::Vm& vm) {
+        vm.boot_completed_at = at;
+        if (!address.empty()) {
+            vm.addresses = std::vector<std::string>(1, address);
+        }
+    };
+    CO_CHECK(co_await change(std::move(report), std::move(nothing_else)));
     spdlog::info("the guest has booted vm={} name={} address={}", vm_.id, vm_.name, address);
     co_return Result<void>{};
 }
@@ -229,13 +246,19 @@ asio::awaitable<void> Machine::record_fact(Mutation mutate, ports::Transaction t
         if (stored) {
             co_return;
         }
-        spdlog::error("a change cannot be stored, trying again vm={} error=\"{}\"", vm_.id, stored.error().message());
+        spdlog::error(
+            "a change cannot be stored, trying again vm={} error=\"{}\"", vm_.id, stored.error().message()
+        );
         co_await pause_for(pause);
         pause = std::min(pause * 2, 2000ms);
     }
 }
 
-void Machine::add_answer(ports::Transaction& transaction, const domain::Operation& operation, const domain::Vm* vm) const {
+void Machine::add_answer(
+    ports::Transaction& transaction,
+    const domain::Operation& operation,
+    const domain::Vm* vm
+) const {
     if (operation.idempotency_key.empty() || !world_.render) {
         return;
     }
@@ -281,8 +304,14 @@ asio::awaitable<void> Machine::finish(domain::Operation operation, Outcome outco
     co_await record_fact(mutate, std::move(transaction));
     fault_point(point(operation.kind, "after-fact"));
     spdlog::info(
-        "{} {} vm={} name={} status={} op={}{}", name(operation.kind), name(operation.status), vm_.id, vm_.name, name(vm_.status),
-        operation.id, outcome.error ? " error=\"" + outcome.error->message() + "\"" : ""
+        "{} {} vm={} name={} status={} op={}{}",
+        name(operation.kind),
+        name(operation.status),
+        vm_.id,
+        vm_.name,
+        name(vm_.status),
+        operation.id,
+        outcome.error ? " error=\"" + outcome.error->message() + "\"" : ""
     );
     world_.operations.put(std::move(operation));
     if (ended_ && !domain::busy(vm_.status)) {
@@ -310,7 +339,9 @@ asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional
         if (stored) {
             break;
         }
-        spdlog::error("a change cannot be stored, trying again vm={} error=\"{}\"", vm_.id, stored.error().message());
+        spdlog::error(
+            "a change cannot be stored, trying again vm={} error=\"{}\"", vm_.id, stored.error().message()
+        );
         co_await pause_for(pause);
         pause = std::min(pause * 2, 2000ms);
     }
@@ -318,7 +349,14 @@ asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional
     vm_.status = Status::deleted;
     put_boot_token("");
     world_.registry.erase(vm_.id);
-    spdlog::info("{} {} vm={} name={} op={}", name(operation.kind), name(operation.status), vm_.id, vm_.name, operation.id);
+    spdlog::info(
+        "{} {} vm={} name={} op={}",
+        name(operation.kind),
+        name(operation.status),
+        vm_.id,
+        vm_.name,
+        operation.id
+    );
     world_.operations.put(std::move(operation));
 }
 
@@ -403,8 +441,12 @@ asio::awaitable<void> Machine::settle() {
     };
     co_await record_fact(std::move(mutate), std::move(nothing_else));
     spdlog::log(
-        broke ? spdlog::level::warn : spdlog::level::info, "the machine has ended vm={} name={} status={} reason=\"{}\"", vm_.id, vm_.name,
-        name(vm_.status), ended.reason
+        broke ? spdlog::level::warn : spdlog::level::info,
+        "the machine has ended vm={} name={} status={} reason=\"{}\"",
+        vm_.id,
+        vm_.name,
+        name(vm_.status),
+        ended.reason
     );
 }
 

@@ -104,7 +104,11 @@ Machine::Outcome Machine::outcome_of_failure(Event otherwise, Error error) {
         const auto ended = *std::exchange(ended_, std::nullopt);
         instance_.reset();
         const bool broke = ended.cause == ports::Ended::Cause::broke;
-        return {broke ? Event::broke : Event::stopped, ended.reason, Error{Code::conflict, ended.reason}.with_slug("machine-ended")};
+        return {
+            broke ? Event::broke : Event::stopped,
+            ended.reason,
+            Error{Code::conflict, ended.reason}.with_slug("machine-ended")
+        };
     }
     auto reason = otherwise == Event::broke ? error.message() : vm_.status_reason;
     return {otherwise, std::move(reason), std::move(error)};
@@ -131,7 +135,8 @@ asio::awaitable<Machine::Outcome> Machine::stop(domain::Operation operation) {
         (void)co_await instance_->press_power_button();
         fault_point("stop.asked");
         if (!co_await instance_->gone_within(std::chrono::seconds{operation.timeout_s})) {
-            reason = "stopped by force: the guest did not turn itself off within " + std::to_string(operation.timeout_s) + " s";
+            reason = "stopped by force: the guest did not turn itself off within " +
+                     std::to_string(operation.timeout_s) + " s";
         }
     }
     Result<void> ended;
@@ -159,7 +164,9 @@ asio::awaitable<Machine::Outcome> Machine::pause() {
     auto done = co_await instance_->pause();
     fault_point("pause.paused");
     if (!done || ended_) {
-        co_return outcome_of_failure(Event::refused, done ? Error{Code::unavailable, "the machine ended"} : std::move(done).error());
+        co_return outcome_of_failure(
+            Event::refused, done ? Error{Code::unavailable, "the machine ended"} : std::move(done).error()
+        );
     }
     co_return Outcome{Event::paused, "paused, as asked"};
 }
@@ -171,7 +178,9 @@ asio::awaitable<Machine::Outcome> Machine::resume() {
     auto done = co_await instance_->resume();
     fault_point("resume.resumed");
     if (!done || ended_) {
-        co_return outcome_of_failure(Event::refused, done ? Error{Code::unavailable, "the machine ended"} : std::move(done).error());
+        co_return outcome_of_failure(
+            Event::refused, done ? Error{Code::unavailable, "the machine ended"} : std::move(done).error()
+        );
     }
     co_return Outcome{Event::resumed, ""};
 }

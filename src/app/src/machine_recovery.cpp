@@ -26,7 +26,8 @@ asio::awaitable<void> Machine::recover(std::optional<domain::Operation> interrup
         co_return;
     }
     if (interrupted) {
-        // Stored as open, but the machine's record says that the job is over: only the operation's end was missing.
+        // Stored as open, but the machine's record says that the job is over: only the operation's end was
+        // missing.
         interrupted->status = domain::Progress::failed;
         interrupted->error = Error{Code::cancelled, "the service was interrupted"}.with_slug("interrupted");
         interrupted->updated_at = now();
@@ -65,7 +66,8 @@ asio::awaitable<void> Machine::recover_steady() {
     std::string reason = vm_.status_reason;
     if (!state) {
         const bool rebooted = vm_.host_boot_id != world_.host.boot_id();
-        reason = rebooted ? "the host was restarted" : "QEMU was gone when the service came back: " + state.error().message();
+        reason = rebooted ? "the host was restarted"
+                          : "QEMU was gone when the service came back: " + state.error().message();
         if (rebooted && vm_.desired_power == Power::on) {
             status = Status::stopped;
         }
@@ -93,7 +95,9 @@ asio::awaitable<void> Machine::recover_steady() {
         }
     };
     co_await record_fact(std::move(mutate), std::move(nothing_else));
-    spdlog::warn("found changed vm={} name={} status={} reason=\"{}\"", vm_.id, vm_.name, name(status), reason);
+    spdlog::warn(
+        "found changed vm={} name={} status={} reason=\"{}\"", vm_.id, vm_.name, name(status), reason
+    );
     if (status == Status::stopped && !off) {
         power_on_again();
     }
@@ -103,7 +107,9 @@ asio::awaitable<void> Machine::recover_steady() {
 void Machine::power_on_again() {
     world_.jobs.spawn(vm_.id + " power on again", [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
         domain::Caller owner{self->vm_.owner, false};
-        auto begun = co_await self->begin(Job::start, {}, owner, {}, {});
+        JobOptions options;
+        Ticket none;
+        auto begun = co_await self->begin(Job::start, options, owner, std::move(none), std::nullopt);
         if (!begun) {
             spdlog::warn("cannot start again vm={} error=\"{}\"", self->vm_.id, begun.error().message());
         }
@@ -117,19 +123,28 @@ asio::awaitable<void> Machine::give_up(domain::Operation operation, std::string 
     co_await finish(std::move(operation), Outcome{Event::broke, std::move(why), std::move(error)});
 }
 
-// Finishes what was half done. What needs no process, or whose process is as it should be, ends here; the rest goes on as
-// an ordinary job.
+// Finishes what was half done. What needs no process, or whose process is as it should be, ends here; the
+// rest goes on as an ordinary job.
 asio::awaitable<void> Machine::recover_job(domain::Operation operation) {
     ++operation.attempts;
     if (operation.attempts > most_attempts) {
-        co_await give_up(std::move(operation), "given up: the service ended " + std::to_string(most_attempts) + " times during this job");
+        co_await give_up(
+            std::move(operation),
+            "given up: the service ended " + std::to_string(most_attempts) + " times during this job"
+        );
         co_return;
     }
     ports::Transaction transaction;
     transaction.puts.push_back(Operations::record(operation));
     (void)co_await world_.store.commit(std::move(transaction));
     fault_point("recover.counted");
-    spdlog::info("taking up again op={} kind={} vm={} attempt={}", operation.id, name(operation.kind), vm_.id, operation.attempts);
+    spdlog::info(
+        "taking up again op={} kind={} vm={} attempt={}",
+        operation.id,
+        name(operation.kind),
+        vm_.id,
+        operation.attempts
+    );
 
     if (vm_.status == Status::creating || vm_.status == Status::deleting) {
         spawn(std::move(operation));
@@ -141,21 +156,27 @@ asio::awaitable<void> Machine::recover_job(domain::Operation operation) {
         (void)co_await instance_->end();
         instance_.reset();
         (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
-        auto outcome = outcome_of_failure(Event::stopped, Error{Code::conflict, "the guest turned itself off"});
+        auto outcome =
+            outcome_of_failure(Event::stopped, Error{Code::conflict, "the guest turned itself off"});
         ended_.reset();
         co_await finish(std::move(operation), std::move(outcome));
         co_return;
     }
     if (vm_.status == Status::starting && state) {
         vm_.host_boot_id = world_.host.boot_id();
-        auto going = *state == RunState::running ? Result<void>{} : co_await instance_->resume();
+        Result<void> going;
+        if (*state != RunState::running) {
+            going = co_await instance_->resume();
+        }
         if (going) {
             co_await finish(std::move(operation), Outcome{Event::booted, ""});
             co_return;
         }
     }
     if (!state && (vm_.status == Status::pausing || vm_.status == Status::resuming)) {
-        co_await give_up(std::move(operation), "QEMU was gone when the service came back: " + state.error().message());
+        co_await give_up(
+            std::move(operation), "QEMU was gone when the service came back: " + state.error().message()
+        );
         co_return;
     }
     spawn(std::move(operation));

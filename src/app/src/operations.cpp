@@ -1,7 +1,8 @@
 #include "vmm/app/operations.h"
 
-#include "keys.h"
 #include "vmm/records/records.h"
+
+#include "keys.h"
 
 namespace vmm::app {
 namespace {
@@ -66,7 +67,10 @@ Result<domain::Operation> Operations::show(const domain::Caller& caller, const s
 }
 
 Operations::Page Operations::list(
-    const domain::Caller& caller, const std::string& target, std::optional<domain::Progress> status, const std::string& after,
+    const domain::Caller& caller,
+    const std::string& target,
+    std::optional<domain::Progress> status,
+    const std::string& after,
     std::size_t limit
 ) const {
     Page out;
@@ -74,7 +78,8 @@ Operations::Page Operations::list(
     while (place != entries_.begin()) {
         --place;
         const auto& operation = place->second.operation;
-        if (!visible(caller, operation) || (!target.empty() && operation.target != target) || (status && operation.status != *status)) {
+        if (!visible(caller, operation) || (!target.empty() && operation.target != target) ||
+            (status && operation.status != *status)) {
             continue;
         }
         if (out.operations.size() == limit) {
@@ -101,7 +106,9 @@ Task<domain::Operation> Operations::wait(std::string id, std::chrono::millisecon
     if (now_found == entries_.end()) {
         co_return unknown();
     }
-    std::erase_if(now_found->second.waiting, [](const auto& waiter) { return waiter->expiry() <= std::chrono::steady_clock::now(); });
+    std::erase_if(now_found->second.waiting, [](const auto& waiter) {
+        return waiter->expiry() <= std::chrono::steady_clock::now();
+    });
     co_return now_found->second.operation;
 }
 

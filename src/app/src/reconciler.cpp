@@ -1,10 +1,11 @@
-#include "keys.h"
 #include "vmm/app/fleet.h"
 #include "vmm/records/records.h"
 
 #include <spdlog/spdlog.h>
 
 #include <set>
+
+#include "keys.h"
 
 namespace vmm::app {
 namespace {
@@ -52,7 +53,9 @@ Task<void> Fleet::load() {
         recoveries.spawn(id + " recover", machine->recover(std::move(interrupted)));
     }
     if (!co_await recoveries.drained(recovery_limit)) {
-        spdlog::warn("some machines do not answer; they are taken over when they do waiting={}", recoveries.running());
+        spdlog::warn(
+            "some machines do not answer; they are taken over when they do waiting={}", recoveries.running()
+        );
     }
     co_await sweep();
     co_return Result<void>{};

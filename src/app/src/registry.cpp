@@ -35,7 +35,12 @@ VmView Registry::find(const std::string& id) const {
     return place == by_id_.end() ? nullptr : place->second;
 }
 
-Registry::Page Registry::list(const domain::Caller& caller, const Filter& filter, const std::string& after, std::size_t limit) const {
+Registry::Page Registry::list(
+    const domain::Caller& caller,
+    const Filter& filter,
+    const std::string& after,
+    std::size_t limit
+) const {
     Page page;
     const auto take = [&](const VmView& vm) {
         if (!domain::may(caller, domain::Action::view, *vm) || !matches(*vm, filter)) {
@@ -56,7 +61,8 @@ Registry::Page Registry::list(const domain::Caller& caller, const Filter& filter
     }
     const auto owned = by_owner_.find(caller.address);
     if (owned != by_owner_.end()) {
-        for (auto id = owned->second.upper_bound(after); id != owned->second.end() && take(by_id_.at(*id)); ++id) {
+        for (auto id = owned->second.upper_bound(after); id != owned->second.end() && take(by_id_.at(*id));
+             ++id) {
         }
     }
     return page;

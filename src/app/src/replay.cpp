@@ -1,8 +1,9 @@
 #include "vmm/app/replay.h"
 
-#include "keys.h"
 #include "vmm/base/text.h"
 #include "vmm/records/records.h"
+
+#include "keys.h"
 
 namespace vmm::app {
 namespace {
@@ -13,7 +14,8 @@ constexpr auto idempotency_lifetime = std::chrono::hours{24};
 
 }  // namespace
 
-void Ticket::add_to(ports::Transaction& transaction, const std::string& operation, const std::string& target) const {
+void Ticket::add_to(ports::Transaction& transaction, const std::string& operation, const std::string& target)
+    const {
     if (!replay_key.empty()) {
         transaction.expect.push_back({replay_key, 0});
         transaction.puts.push_back({replay_key, "1", replay_expires});
@@ -24,7 +26,8 @@ void Ticket::add_to(ports::Transaction& transaction, const std::string& operatio
         bound.operation = operation;
         bound.target = target;
         transaction.expect.push_back({idempotency_key, 0});
-        transaction.puts.push_back({idempotency_key, records::write(bound), now().plus(idempotency_lifetime)});
+        transaction.puts.push_back({idempotency_key, records::write(bound), now().plus(idempotency_lifetime)}
+        );
     }
 }
 
@@ -49,7 +52,10 @@ Result<Ticket> Replay::claim(const domain::Address& address, const ports::Digest
     ticket.replay_expires = expires;
     const std::lock_guard lock{mutex_};
     if (used_.size() >= most_held) {
-        return fail(Error{Code::unavailable, "the memory of used signatures holds its most, " + std::to_string(most_held)}.with_retry_after(60));
+        return fail(Error{
+            Code::unavailable, "the memory of used signatures holds its most, " + std::to_string(most_held)
+        }
+                        .with_retry_after(60));
     }
     if (!used_.emplace(ticket.replay_key, expires).second) {
         return fail(Error{Code::conflict, "this signed request was used before"}

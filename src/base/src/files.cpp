@@ -50,7 +50,10 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
         }
         content.append(block, static_cast<std::size_t>(got));
         if (content.size() > limit) {
-            return fail(Code::too_large, path.filename().string() + " is larger than " + std::to_string(limit) + " bytes");
+            return fail(
+                Code::too_large,
+                path.filename().string() + " is larger than " + std::to_string(limit) + " bytes"
+            );
         }
     }
 }

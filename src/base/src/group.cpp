@@ -9,23 +9,28 @@ struct Group::Count {
     std::atomic<int> running{0};
 };
 
-Group::Group(asio::any_io_executor executor) : executor_{std::move(executor)}, count_{std::make_shared<Count>()} {}
+Group::Group(asio::any_io_executor executor)
+    : executor_{std::move(executor)}, count_{std::make_shared<Count>()} {}
 
 Group::~Group() = default;
 
 void Group::spawn(std::string name, asio::awaitable<void> task) {
     ++count_->running;
-    asio::co_spawn(executor_, std::move(task), [name = std::move(name), count = count_](const std::exception_ptr& thrown) {
-        --count->running;
-        if (!thrown) {
-            return;
+    asio::co_spawn(
+        executor_,
+        std::move(task),
+        [name = std::move(name), count = count_](const std::exception_ptr& thrown) {
+            --count->running;
+            if (!thrown) {
+                return;
+            }
+            try {
+                std::rethrow_exception(thrown);
+            } catch (const std::exception& e) {
+                spdlog::error("a task ended with an exception task=\"{}\" what=\"{}\"", name, e.what());
+            }
         }
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const std::exception& e) {
-            spdlog::error("a task ended with an exception task=\"{}\" what=\"{}\"", name, e.what());
-        }
-    });
+    );
 }
 
 int Group::running() const {

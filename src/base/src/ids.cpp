@@ -49,7 +49,10 @@ std::array<std::uint8_t, 16> new_uuid() {
     std::uint64_t stamp = 0;
     {
         const std::lock_guard lock{mutex};
-        const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+        const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                             std::chrono::system_clock::now().time_since_epoch()
+        )
+                             .count();
         stamp = std::max(static_cast<std::uint64_t>(now) << 12, last + 1);
         last = stamp;
     }
@@ -71,7 +74,8 @@ std::string new_id(std::string_view prefix) {
 }
 
 bool is_id(std::string_view prefix, std::string_view text) {
-    if (text.size() != prefix.size() + 1 + id_digits || !text.starts_with(prefix) || text[prefix.size()] != '-') {
+    if (text.size() != prefix.size() + 1 + id_digits || !text.starts_with(prefix) ||
+        text[prefix.size()] != '-') {
         return false;
     }
     const auto body = text.substr(prefix.size() + 1);

@@ -5,22 +5,32 @@
 
 namespace vmm::cli {
 
-Vmctl::Vmctl() : app_{std::make_unique<CLI::App>("vmctl drives the machines of a vmm-service with your Ethereum key", "vmctl")} {
+Vmctl::Vmctl()
+    : app_{std::make_unique<CLI::App>(
+          "vmctl drives the machines of a vmm-service with your Ethereum key",
+          "vmctl"
+      )} {
     app_->set_version_flag("--version", std::string{VMM_VERSION});
     app_->require_subcommand(1);
     app_->fallthrough();
     app_->add_option("--url", settings_.url, "Where the service is (VMM_URL; http://127.0.0.1:3003)");
     app_->add_option("--key", settings_.key, "Name or file of the key to sign with (VMM_KEY; default)");
-    app_->add_option("-o,--output", settings_.output, "table or json")->check(CLI::IsMember({"table", "json"}));
-    app_->add_option("--password-file", settings_.password_file, "File with the key's password (VMM_KEY_PASSWORD)");
-    app_->add_option("--timeout", settings_.timeout_s, "Seconds to wait for an answer")->check(CLI::Range(1, 86400))->capture_default_str();
+    app_->add_option("-o,--output", settings_.output, "table or json")
+        ->check(CLI::IsMember({"table", "json"}));
+    app_->add_option(
+        "--password-file", settings_.password_file, "File with the key's password (VMM_KEY_PASSWORD)"
+    );
+    app_->add_option("--timeout", settings_.timeout_s, "Seconds to wait for an answer")
+        ->check(CLI::Range(1, 86400))
+        ->capture_default_str();
     add_machine_commands();
     add_power_commands();
     add_key_commands();
     add_account_commands();
     add_service_commands();
     app_->footer(
-        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 service unreachable or "
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 service "
+        "unreachable or "
         "unavailable, 7 timed out"
     );
 }

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "settings.h"
-
 #include <CLI/CLI.hpp>
 
 #include <functional>
 #include <memory>
 #include <string>
+
+#include "settings.h"
 
 namespace vmm::cli {
 

@@ -1,19 +1,20 @@
 #include "client.h"
 
-#include "keys.h"
-#include "terminal.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
 #include "vmm/wire/signing.h"
 
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <time.h>
 
 #include <cstdio>
+
+#include "keys.h"
+#include "terminal.h"
 
 namespace vmm::cli {
 namespace {
@@ -37,7 +38,9 @@ Code code_of(int status) {
 Error problem_of(const fetch::Response& response) {
     const auto body = json::parse(response.body);
     if (!body || body->find("detail") == nullptr) {
-        return {code_of(response.status), "the service answered with status " + std::to_string(response.status)};
+        return {
+            code_of(response.status), "the service answered with status " + std::to_string(response.status)
+        };
     }
     return Error{code_of(response.status), std::string{body->text_or("detail", "")}}
         .with_slug(body->text_or("code", ""))
@@ -64,7 +67,8 @@ Result<crypto::Signer> Client::signer() {
     return *signer_;
 }
 
-Result<json::Value> Client::call(const std::string& method, const std::string& target, const std::string& body) {
+Result<json::Value>
+Client::call(const std::string& method, const std::string& target, const std::string& body) {
     TRY(const auto key, signer());
     std::string data;
     if (!body.empty()) {
@@ -100,7 +104,11 @@ Result<json::Value> Client::send(fetch::Request request) {
     asio::cancellation_signal stop_spinning;
     std::optional<Result<fetch::Response>> answer;
     if (on_terminal(2)) {
-        asio::co_spawn(loop, spin(doing_), asio::bind_cancellation_slot(stop_spinning.slot(), [](const std::exception_ptr&) {}));
+        asio::co_spawn(
+            loop,
+            spin(doing_),
+            asio::bind_cancellation_slot(stop_spinning.slot(), [](const std::exception_ptr&) {})
+        );
     }
     asio::co_spawn(
         loop,
@@ -112,7 +120,9 @@ Result<json::Value> Client::send(fetch::Request request) {
     );
     loop.run();
     if (!*answer) {
-        return fail(std::move(*answer).error().with_hint("is vmm-service running there? --url or VMM_URL says where (" + settings_.url + ")"));
+        return fail(std::move(*answer).error().with_hint(
+            "is vmm-service running there? --url or VMM_URL says where (" + settings_.url + ")"
+        ));
     }
     const auto& response = **answer;
     if (response.status >= 400 && request.target != "/health") {
@@ -134,16 +144,22 @@ Result<std::string> Client::resolve(const std::string& name_or_id) {
     }
     std::string escaped;
     for (const char c : name_or_id) {
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           c == '-' || c == '_' || c == '.';
         escaped += plain ? std::string{c} : "%" + to_hex(std::array{static_cast<std::uint8_t>(c)});
     }
     TRY(const auto found, call("GET", "/vms?name=" + escaped));
     const auto* vms = found.find("vms") == nullptr ? nullptr : found.find("vms")->as<json::List>();
     if (vms == nullptr || vms->empty()) {
-        return fail(Error{Code::not_found, "there is no machine named " + quote(name_or_id)}.with_hint("`vmctl ls` shows the machines that you may see"));
+        return fail(Error{Code::not_found, "there is no machine named " + quote(name_or_id)}.with_hint(
+            "`vmctl ls` shows the machines that you may see"
+        ));
     }
     if (vms->size() > 1) {
-        return fail(Error{Code::conflict, std::to_string(vms->size()) + " machines are named " + quote(name_or_id)}.with_hint("use the id"));
+        return fail(
+            Error{Code::conflict, std::to_string(vms->size()) + " machines are named " + quote(name_or_id)}
+                .with_hint("use the id")
+        );
     }
     return std::string{vms->front().text_or("id", "")};
 }

@@ -1,12 +1,13 @@
 #pragma once
 
-#include "settings.h"
 #include "vmm/crypto/signatures.h"
 #include "vmm/fetch/client.h"
 #include "vmm/json/value.h"
 
 #include <optional>
 #include <string>
+
+#include "settings.h"
 
 namespace vmm::cli {
 
@@ -15,8 +16,10 @@ class Client {
 public:
     explicit Client(const Settings& settings) : settings_{settings} {}
 
-    // The answer's body, null when it has none. A problem comes back as an Error with the server's words, field and hint.
-    Result<json::Value> call(const std::string& method, const std::string& target, const std::string& body = "");
+    // The answer's body, null when it has none. A problem comes back as an Error with the server's words,
+    // field and hint.
+    Result<json::Value>
+    call(const std::string& method, const std::string& target, const std::string& body = "");
 
     // The same without a signature.
     Result<json::Value> call_unsigned(const std::string& method, const std::string& target);

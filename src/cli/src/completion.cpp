@@ -1,6 +1,6 @@
-#include "app.h"
-
 #include <set>
+
+#include "app.h"
 
 namespace vmm::cli {
 namespace {
@@ -60,10 +60,13 @@ std::string completion_script(const CLI::App& app, const std::string& shell) {
             known.append(" | '" + sub->get_name() + " " + below->get_name() + "'");
         }
     }
-    out.append("            ").append(known).append(") path=\"${path:+$path }${COMP_WORDS[i]}\" ;;\n        esac\n    done\n");
+    out.append("            ")
+        .append(known)
+        .append(") path=\"${path:+$path }${COMP_WORDS[i]}\" ;;\n        esac\n    done\n");
     out.append("    case \"$path\" in\n").append(cases).append("    esac\n");
     out.append(
-        "    [ -n \"$machines\" ] && [[ \"$current\" != -* ]] && words=\"$words $(vmctl ls --quiet 2>/dev/null)\"\n"
+        "    [ -n \"$machines\" ] && [[ \"$current\" != -* ]] && words=\"$words $(vmctl ls --quiet "
+        "2>/dev/null)\"\n"
         "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
         "}\n"
         "complete -F _vmctl vmctl\n"

@@ -1,12 +1,13 @@
 #include "keys.h"
 
-#include "keystore.h"
-#include "terminal.h"
 #include "vmm/base/files.h"
 #include "vmm/base/text.h"
 #include "vmm/domain/names.h"
 
 #include <algorithm>
+
+#include "keystore.h"
+#include "terminal.h"
 
 namespace vmm::cli {
 namespace {
@@ -51,13 +52,18 @@ std::vector<StoredKey> stored_keys() {
     return keys;
 }
 
-Result<StoredKey> store_key(const std::string& name, const crypto::Signer& signer, bool plain, const std::string& password) {
+Result<StoredKey>
+store_key(const std::string& name, const crypto::Signer& signer, bool plain, const std::string& password) {
     if (!domain::check_vm_name(name)) {
-        return invalid("name", "a key's name is made of letters, digits, '-', '_' and '.', found " + quote(name));
+        return invalid(
+            "name", "a key's name is made of letters, digits, '-', '_' and '.', found " + quote(name)
+        );
     }
     for (const auto& key : stored_keys()) {
         if (key.name == name) {
-            return fail(Error{Code::conflict, "there is a key named " + quote(name) + " already"}.with_hint(key.file.string()));
+            return fail(Error{Code::conflict, "there is a key named " + quote(name) + " already"}.with_hint(
+                key.file.string()
+            ));
         }
     }
     std::error_code failed;
@@ -94,9 +100,12 @@ Result<crypto::Signer> load_key(const Settings& settings) {
     }
     const auto content = read_file(settings.key);
     if (!content) {
-        return fail(Error{Code::not_found, "there is no key " + quote(settings.key)}
-                        .with_slug("no-key")
-                        .with_hint("make one with `vmctl keys new`, or name one with --key or VMM_KEY; `vmctl keys list` shows yours"));
+        return fail(
+            Error{Code::not_found, "there is no key " + quote(settings.key)}.with_slug("no-key").with_hint(
+                "make one with `vmctl keys new`, or name one with --key or VMM_KEY; `vmctl keys list` shows "
+                "yours"
+            )
+        );
     }
     return read_key(*content, settings);
 }
@@ -110,7 +119,9 @@ Result<std::string> password(const Settings& settings, Purpose purpose) {
         return given;
     }
     if (!on_terminal(0)) {
-        return fail(Error{Code::invalid, "a password is needed"}.with_hint("use --password-file or VMM_KEY_PASSWORD, or run on a terminal"));
+        return fail(Error{Code::invalid, "a password is needed"}.with_hint(
+            "use --password-file or VMM_KEY_PASSWORD, or run on a terminal"
+        ));
     }
     auto first = ask_secretly("Password: ");
     if (purpose == Purpose::fresh && first != ask_secretly("Again: ")) {

@@ -1,10 +1,11 @@
 #pragma once
 
-#include "settings.h"
 #include "vmm/crypto/signatures.h"
 
 #include <string>
 #include <vector>
+
+#include "settings.h"
 
 namespace vmm::cli {
 
@@ -19,7 +20,8 @@ struct StoredKey {
 std::vector<StoredKey> stored_keys();
 
 // conflict when the name is taken, invalid for a bad name.
-Result<StoredKey> store_key(const std::string& name, const crypto::Signer& signer, bool plain, const std::string& password);
+Result<StoredKey>
+store_key(const std::string& name, const crypto::Signer& signer, bool plain, const std::string& password);
 
 // The key that the settings name; asks for a password when it needs one.
 Result<crypto::Signer> load_key(const Settings& settings);

@@ -53,19 +53,32 @@ struct KeyFile {
 BOOST_DESCRIBE_STRUCT(KeyFile, (), (version, id, address, crypto))
 
 std::unexpected<Error> no_key_file(std::string_view why) {
-    return fail(Error{Code::malformed, "not a Web3 Secret Storage key file: " + std::string{why}}.with_slug("bad-key-file"));
+    return fail(Error{
+        Code::malformed, "not a Web3 Secret Storage key file: " + std::string{why}
+    }.with_slug("bad-key-file"));
 }
 
 std::string_view view(const Bytes& bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-Result<Bytes> scrypt(std::string_view password, const Bytes& salt, std::uint64_t n, std::uint32_t r, std::uint32_t p) {
+Result<Bytes>
+scrypt(std::string_view password, const Bytes& salt, std::uint64_t n, std::uint32_t r, std::uint32_t p) {
     Bytes key(32);
     const int done = EVP_PBE_scrypt(
-        password.data(), password.size(), salt.data(), salt.size(), n, r, p, most_scrypt_memory, key.data(), key.size()
+        password.data(),
+        password.size(),
+        salt.data(),
+        salt.size(),
+        n,
+        r,
+        p,
+        most_scrypt_memory,
+        key.data(),
+        key.size()
     );
-    return done == 1 ? Result<Bytes>{std::move(key)} : no_key_file("its scrypt parameters are not acceptable");
+    return done == 1 ? Result<Bytes>{std::move(key)}
+                     : no_key_file("its scrypt parameters are not acceptable");
 }
 
 Result<Bytes> derive(const Crypto& crypto, std::string_view password) {
@@ -80,8 +93,14 @@ Result<Bytes> derive(const Crypto& crypto, std::string_view password) {
     if (crypto.kdf == "pbkdf2" && kdf.c && *kdf.c <= 10'000'000 && kdf.prf == "hmac-sha256") {
         Bytes key(32);
         PKCS5_PBKDF2_HMAC(
-            password.data(), static_cast<int>(password.size()), salt->data(), static_cast<int>(salt->size()), static_cast<int>(*kdf.c),
-            EVP_sha256(), 32, key.data()
+            password.data(),
+            static_cast<int>(password.size()),
+            salt->data(),
+            static_cast<int>(salt->size()),
+            static_cast<int>(*kdf.c),
+            EVP_sha256(),
+            32,
+            key.data()
         );
         return key;
     }
@@ -91,7 +110,9 @@ Result<Bytes> derive(const Crypto& crypto, std::string_view password) {
 // AES-128-CTR, which is its own inverse.
 Bytes aes_ctr(const Bytes& key, const Bytes& iv, std::span<const std::uint8_t> input) {
     Bytes output(input.size());
-    const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context{EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free};
+    const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context{
+        EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free
+    };
     int written = 0;
     EVP_EncryptInit_ex(context.get(), EVP_aes_128_ctr(), nullptr, key.data(), iv.data());
     EVP_EncryptUpdate(context.get(), output.data(), &written, input.data(), static_cast<int>(input.size()));
@@ -106,9 +127,11 @@ std::string mac_of(const Bytes& key, const Bytes& ciphertext) {
 // Other tools add members of their own (geth: none; ethers: "x-ethers"); only what is needed is read.
 Result<KeyFile> read(std::string_view file) {
     const auto value = json::parse(file);
-    const auto* crypto = value ? (value->find("crypto") != nullptr ? value->find("crypto") : value->find("Crypto")) : nullptr;
+    const auto* crypto =
+        value ? (value->find("crypto") != nullptr ? value->find("crypto") : value->find("Crypto")) : nullptr;
     const auto* version = value ? value->find("version") : nullptr;
-    if (crypto == nullptr || version == nullptr || version->as<json::Number>() == nullptr || version->as<json::Number>()->text != "3") {
+    if (crypto == nullptr || version == nullptr || version->as<json::Number>() == nullptr ||
+        version->as<json::Number>()->text != "3") {
         return no_key_file("it is no JSON of version 3");
     }
     KeyFile out;
@@ -150,12 +173,15 @@ Result<crypto::Signer> decrypt_key(std::string_view text, std::string_view passw
     TRY(const auto file, read(text));
     const auto iv = from_hex(file.crypto.cipherparams.iv);
     const auto ciphertext = from_hex(file.crypto.ciphertext);
-    if (file.crypto.cipher != "aes-128-ctr" || !iv || iv->size() != 16 || !ciphertext || ciphertext->size() != 32) {
+    if (file.crypto.cipher != "aes-128-ctr" || !iv || iv->size() != 16 || !ciphertext ||
+        ciphertext->size() != 32) {
         return no_key_file("its cipher is not aes-128-ctr over a key of 32 bytes");
     }
     TRY(auto key, derive(file.crypto, password));
     if (!equal_secret(mac_of(key, *ciphertext), lower(file.crypto.mac))) {
-        return fail(Error{Code::unauthenticated, "the key file's password is wrong"}.with_slug("wrong-password"));
+        return fail(
+            Error{Code::unauthenticated, "the key file's password is wrong"}.with_slug("wrong-password")
+        );
     }
     auto plain = aes_ctr(key, *iv, *ciphertext);
     const auto signer = crypto::Signer::from_bytes(plain);

@@ -1,6 +1,3 @@
-#include "app.h"
-#include "client.h"
-#include "output.h"
 #include "vmm/base/files.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
@@ -8,6 +5,10 @@
 
 #include <cstdio>
 #include <thread>
+
+#include "app.h"
+#include "client.h"
+#include "output.h"
 
 namespace vmm::cli {
 namespace {
@@ -20,7 +21,9 @@ json::Value labels_of(const std::vector<std::string>& pairs) {
     json::Object labels;
     for (const auto& pair : pairs) {
         const auto equals = pair.find('=');
-        labels.emplace_back(pair.substr(0, equals), text(equals == std::string::npos ? "" : pair.substr(equals + 1)));
+        labels.emplace_back(
+            pair.substr(0, equals), text(equals == std::string::npos ? "" : pair.substr(equals + 1))
+        );
     }
     return json::Value{std::move(labels)};
 }
@@ -40,7 +43,8 @@ struct CreateOptions {
 };
 
 // Asks for the machine until it is as wanted.
-Result<json::Value> wait_until(Client& client, const Settings& settings, const std::string& id, const std::string& what) {
+Result<json::Value>
+wait_until(Client& client, const Settings& settings, const std::string& id, const std::string& what) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{settings.timeout_s};
     while (true) {
         const auto vm = client.call("GET", "/vms/" + id);
@@ -55,10 +59,15 @@ Result<json::Value> wait_until(Client& client, const Settings& settings, const s
             return vm;
         }
         if (status == "failed" && what != "failed") {
-            return fail(Error{Code::conflict, "the machine has failed: " + shown(*vm, "status_reason")}.with_slug("machine-failed"));
+            return fail(Error{Code::conflict, "the machine has failed: " + shown(*vm, "status_reason")}
+                            .with_slug("machine-failed"));
         }
         if (std::chrono::steady_clock::now() >= until) {
-            return fail(Code::timed_out, "the machine is " + std::string{status} + " after " + std::to_string(settings.timeout_s) + " s, not " + what);
+            return fail(
+                Code::timed_out,
+                "the machine is " + std::string{status} + " after " + std::to_string(settings.timeout_s) +
+                    " s, not " + what
+            );
         }
         std::this_thread::sleep_for(std::chrono::milliseconds{50});
     }
@@ -90,7 +99,9 @@ Result<void> create(const Settings& settings, const CreateOptions& options) {
     }
     Client client{settings};
     client.set_doing("creating " + options.name);
-    client.set_header("Idempotency-Key", options.idempotency_key.empty() ? new_id("try") : options.idempotency_key);
+    client.set_header(
+        "Idempotency-Key", options.idempotency_key.empty() ? new_id("try") : options.idempotency_key
+    );
     if (options.async) {
         client.set_header("Prefer", "respond-async");
     }
@@ -115,7 +126,8 @@ struct ListOptions {
 std::string escaped(const std::string& value) {
     std::string out;
     for (const char c : value) {
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           c == '-' || c == '_' || c == '.';
         out += plain ? std::string{c} : "%" + to_hex(std::array{static_cast<std::uint8_t>(c)});
     }
     return out;
@@ -193,7 +205,8 @@ Result<void> power(const Settings& settings, const PowerOptions& options, const 
         if (options.grace_s) {
             body.emplace_back("timeout_s", json::Value::integer(*options.grace_s));
         }
-        TRY(const auto answer, client.call("POST", "/vms/" + id + "/" + verb, json::compact(json::Value{std::move(body)})));
+        TRY(const auto answer,
+            client.call("POST", "/vms/" + id + "/" + verb, json::compact(json::Value{std::move(body)})));
         if (settings.output == "json") {
             print_json(answer);
         } else {
@@ -203,7 +216,12 @@ Result<void> power(const Settings& settings, const PowerOptions& options, const 
     return {};
 }
 
-Result<void> change(const Settings& settings, const std::string& name, const std::string& new_name, const std::vector<std::string>& labels) {
+Result<void> change(
+    const Settings& settings,
+    const std::string& name,
+    const std::string& new_name,
+    const std::vector<std::string>& labels
+) {
     Client client{settings};
     TRY(const auto id, client.resolve(name));
     json::Object body;
@@ -230,7 +248,9 @@ void Vmctl::add_machine_commands() {
     creating->add_option("--disk", options->disk_gib, "Root disk in GiB");
     creating->add_option("--label", options->labels, "key=value; may be repeated")->take_all();
     creating->add_option("--formfile", options->formfile, "File that describes the machine");
-    creating->add_option("--idempotency-key", options->idempotency_key, "Makes a repetition give the first answer");
+    creating->add_option(
+        "--idempotency-key", options->idempotency_key, "Makes a repetition give the first answer"
+    );
     creating->add_flag("--no-start", options->no_start, "Only define it");
     creating->add_flag("--wait", options->wait, "Wait until the guest has booted");
     creating->add_flag("--async", options->async, "Do not wait; print the operation");
@@ -256,7 +276,9 @@ void Vmctl::add_machine_commands() {
     changing->add_option("vm", *target, "Name or id")->required();
     changing->add_option("--name", *new_name, "New name");
     changing->add_option("--label", *labels, "key=value; may be repeated; replaces all labels")->take_all();
-    action(changing, [this, target, new_name, labels] { return change(settings_, *target, *new_name, *labels); });
+    action(changing, [this, target, new_name, labels] {
+        return change(settings_, *target, *new_name, *labels);
+    });
 
     auto* removing = command("rm", "Delete machines with their disks");
     auto names = std::make_shared<std::vector<std::string>>();

@@ -1,7 +1,3 @@
-#include "app.h"
-#include "client.h"
-#include "keys.h"
-#include "output.h"
 #include "vmm/base/files.h"
 #include "vmm/base/text.h"
 #include "vmm/json/write.h"
@@ -9,6 +5,11 @@
 #include <cstdio>
 #include <iostream>
 #include <iterator>
+
+#include "app.h"
+#include "client.h"
+#include "keys.h"
+#include "output.h"
 
 namespace vmm::cli {
 namespace {
@@ -82,7 +83,9 @@ Result<void> show_key(const Settings& settings, const KeyOptions& options) {
         }
         return {};
     }
-    return fail(Error{Code::not_found, "there is no key " + quote(options.name)}.with_hint("`vmctl keys list` shows yours"));
+    return fail(Error{Code::not_found, "there is no key " + quote(options.name)}.with_hint(
+        "`vmctl keys list` shows yours"
+    ));
 }
 
 Result<void> operations(const Settings& settings, const std::string& id, int wait_s) {
@@ -93,7 +96,8 @@ Result<void> operations(const Settings& settings, const std::string& id, int wai
         return {};
     }
     client.set_doing("waiting for " + id);
-    TRY(const auto operation, client.call("GET", "/operations/" + id + (wait_s > 0 ? "?wait=" + std::to_string(wait_s) : "")));
+    TRY(const auto operation,
+        client.call("GET", "/operations/" + id + (wait_s > 0 ? "?wait=" + std::to_string(wait_s) : "")));
     print_object(settings, operation);
     return {};
 }
@@ -109,10 +113,16 @@ Result<void> health(const Settings& settings) {
         for (const auto& [what, check] : *answer.find("checks")->as<json::Object>()) {
             rows.push_back({what, shown(check, "status"), shown(check, "detail")});
         }
-        std::printf("%s, version %s, up %s s\n", std::string{status}.c_str(), shown(answer, "version").c_str(), shown(answer, "uptime_s").c_str());
+        std::printf(
+            "%s, version %s, up %s s\n",
+            std::string{status}.c_str(),
+            shown(answer, "version").c_str(),
+            shown(answer, "uptime_s").c_str()
+        );
         print_table({"CHECK", "STATUS", "DETAIL"}, rows);
     }
-    return status == "unhealthy" ? fail(Error{Code::unavailable, "the service is unhealthy"}) : Result<void>{};
+    return status == "unhealthy" ? fail(Error{Code::unavailable, "the service is unhealthy"})
+                                 : Result<void>{};
 }
 
 Result<std::string> address_or_own(Client& client, const std::string& given) {
@@ -137,7 +147,8 @@ void Vmctl::add_key_commands() {
     common(making, fresh);
     action(making, [this, fresh] { return keep(settings_, *fresh, crypto::Signer::generate()); });
 
-    auto* importing = command("import", "Take in a key file (Web3 Secret Storage version 3) or 64 hex digits", keys);
+    auto* importing =
+        command("import", "Take in a key file (Web3 Secret Storage version 3) or 64 hex digits", keys);
     auto taken = std::make_shared<KeyOptions>();
     importing->add_option("file", taken->file, "The file, or - for standard input")->required();
     importing->add_option("--name", taken->name, "Its name")->capture_default_str();
@@ -177,7 +188,8 @@ void Vmctl::add_account_commands() {
         TRY(const auto address, address_or_own(client, *whom));
         json::Object body;
         body.emplace_back("name", json::Value{*name});
-        TRY(const auto answer, client.call("PUT", "/accounts/" + address, json::compact(json::Value{std::move(body)})));
+        TRY(const auto answer,
+            client.call("PUT", "/accounts/" + address, json::compact(json::Value{std::move(body)})));
         print_object(settings_, answer);
         return {};
     });

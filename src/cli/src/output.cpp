@@ -1,12 +1,13 @@
 #include "output.h"
 
-#include "terminal.h"
 #include "vmm/base/text.h"
 #include "vmm/base/time.h"
 #include "vmm/json/write.h"
 
 #include <algorithm>
 #include <cstdio>
+
+#include "terminal.h"
 
 namespace vmm::cli {
 namespace {
@@ -26,7 +27,9 @@ Colour colour_of(std::string_view status) {
 
 // Code points, which is near enough to columns for the names that the service takes.
 std::size_t width(std::string_view text) {
-    return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) {
+        return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+    }));
 }
 
 void indent(std::string& out, const json::Value& value, std::size_t depth) {
@@ -82,7 +85,10 @@ const json::List& list_of(const json::Value& answer, std::string_view member) {
 
 }  // namespace
 
-void print_table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows) {
+void print_table(
+    const std::vector<std::string>& headings,
+    const std::vector<std::vector<std::string>>& rows
+) {
     std::vector<std::size_t> widths;
     for (std::size_t i = 0; i < headings.size(); ++i) {
         widths.push_back(headings[i].size());
@@ -131,7 +137,10 @@ std::string shown(const json::Value& object, std::string_view member) {
         std::string out;
         for (const auto& [key, part] : *members) {
             const auto* word = part.as<std::string>();
-            out.append(out.empty() ? "" : ", ").append(key).append("=").append(word == nullptr ? json::compact(part) : *word);
+            out.append(out.empty() ? "" : ", ")
+                .append(key)
+                .append("=")
+                .append(word == nullptr ? json::compact(part) : *word);
         }
         return out.empty() ? "-" : out;
     }
@@ -146,8 +155,15 @@ void print_vms(const Settings& settings, const json::Value& answer) {
     std::vector<std::vector<std::string>> rows;
     for (const auto& vm : list_of(answer, "vms")) {
         rows.push_back({
-            shown(vm, "name"), shown(vm, "id"), shown(vm, "status"), shown(vm, "vcpus"), shown(vm, "memory_mib"), shown(vm, "image"),
-            shown(vm, "addresses"), age(vm.text_or("created_at", "")), shown(vm, "status_reason"),
+            shown(vm, "name"),
+            shown(vm, "id"),
+            shown(vm, "status"),
+            shown(vm, "vcpus"),
+            shown(vm, "memory_mib"),
+            shown(vm, "image"),
+            shown(vm, "addresses"),
+            age(vm.text_or("created_at", "")),
+            shown(vm, "status_reason"),
         });
     }
     print_table({"NAME", "ID", "STATUS", "VCPUS", "MIB", "IMAGE", "ADDRESS", "AGE", "REASON"}, rows);
@@ -162,8 +178,12 @@ void print_operations(const Settings& settings, const json::Value& answer) {
     for (const auto& operation : list_of(answer, "operations")) {
         const auto* error = operation.find("error");
         rows.push_back({
-            shown(operation, "id"), shown(operation, "kind"), shown(operation, "target"), shown(operation, "status"),
-            age(operation.text_or("created_at", "")), error == nullptr ? "-" : shown(*error, "detail"),
+            shown(operation, "id"),
+            shown(operation, "kind"),
+            shown(operation, "target"),
+            shown(operation, "status"),
+            age(operation.text_or("created_at", "")),
+            error == nullptr ? "-" : shown(*error, "detail"),
         });
     }
     print_table({"ID", "KIND", "TARGET", "STATUS", "AGE", "ERROR"}, rows);
@@ -185,15 +205,19 @@ void print_object(const Settings& settings, const json::Value& object) {
     for (const auto& [key, value] : *members) {
         const auto text = shown(object, key);
         std::string line = painted(key, Colour::dim);
-        line.append(widest - key.size() + 2, ' ').append(key == "status" ? painted(text, colour_of(text)) : text);
+        line.append(widest - key.size() + 2, ' ')
+            .append(key == "status" ? painted(text, colour_of(text)) : text);
         std::puts(line.c_str());
     }
 }
 
 void print_error(const Error& error) {
-    std::string out = "vmctl: " + (error.field().empty() ? "" : error.field() + ": ") + error.message() + "\n";
+    std::string out =
+        "vmctl: " + (error.field().empty() ? "" : error.field() + ": ") + error.message() + "\n";
     if (!error.expected_message().empty()) {
-        out.append("  the service verified this text: ").append(quote(error.expected_message(), 400)).append("\n");
+        out.append("  the service verified this text: ")
+            .append(quote(error.expected_message(), 400))
+            .append("\n");
         out.append("  and found the signature of:     ").append(error.recovered_address()).append("\n");
     }
     if (!error.hint().empty()) {

@@ -1,10 +1,11 @@
 #pragma once
 
-#include "settings.h"
 #include "vmm/json/value.h"
 
 #include <string>
 #include <vector>
+
+#include "settings.h"
 
 namespace vmm::cli {
 

@@ -28,14 +28,21 @@ Result<void> read_file_into(Settings& settings) {
     try {
         table = toml::parse(*text, file.string());
     } catch (const toml::parse_error& e) {
-        return fail(Code::invalid, file.string() + ":" + std::to_string(e.source().begin.line) + ": " + std::string{e.description()});
+        return fail(
+            Code::invalid,
+            file.string() + ":" + std::to_string(e.source().begin.line) + ": " + std::string{e.description()}
+        );
     }
     const std::array<std::string, 3> known{"url", "key", "output"};
     for (const auto& [name, node] : table) {
         const auto line = file.string() + ":" + std::to_string(name.source().begin.line);
         if (std::ranges::find(known, name.str()) == known.end()) {
             const auto near = nearest(name.str(), known);
-            return fail(Code::invalid, line + ": unknown key " + quote(name.str()) + (near ? ", did you mean \"" + *near + "\"?" : ""));
+            return fail(
+                Code::invalid,
+                line + ": unknown key " + quote(name.str()) +
+                    (near ? ", did you mean \"" + *near + "\"?" : "")
+            );
         }
         if (!node.is_string()) {
             return fail(Code::invalid, line + ": expected text");
@@ -56,7 +63,8 @@ std::string environment(const char* name) {
 
 std::filesystem::path config_folder() {
     const auto given = environment("XDG_CONFIG_HOME");
-    const std::filesystem::path base = given.empty() ? std::filesystem::path{environment("HOME")} / ".config" : std::filesystem::path{given};
+    const std::filesystem::path base =
+        given.empty() ? std::filesystem::path{environment("HOME")} / ".config" : std::filesystem::path{given};
     return base / "vmm";
 }
 

@@ -9,9 +9,9 @@ namespace vmm::cli {
 
 // What every command works with: flag, then environment, then ~/.config/vmm/vmctl.toml, then the default.
 struct Settings {
-    std::string url;       // --url, VMM_URL, url
-    std::string key;       // --key, VMM_KEY, key: a name, a file, or (environment only) 64 hex digits
-    std::string output;    // -o, output: table or json
+    std::string url;     // --url, VMM_URL, url
+    std::string key;     // --key, VMM_KEY, key: a name, a file, or (environment only) 64 hex digits
+    std::string output;  // -o, output: table or json
     std::string password_file;
     int timeout_s = 120;
 };

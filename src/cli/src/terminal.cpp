@@ -1,13 +1,13 @@
 #include "terminal.h"
 
-#include "settings.h"
-
 #include <termios.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <iostream>
+
+#include "settings.h"
 
 namespace vmm::cli {
 
@@ -21,7 +21,8 @@ std::string painted(std::string_view text, Colour colour) {
     if (!colours || colour == Colour::none) {
         return std::string{text};
     }
-    return std::string{"\x1b["} + codes[static_cast<std::size_t>(colour)] + "m" + std::string{text} + "\x1b[0m";
+    return std::string{"\x1b["} + codes[static_cast<std::size_t>(colour)] + "m" + std::string{text} +
+           "\x1b[0m";
 }
 
 std::string ask_secretly(const char* prompt) {

@@ -1,7 +1,7 @@
+#include <gtest/gtest.h>
+
 #include "app.h"
 #include "output.h"
-
-#include <gtest/gtest.h>
 
 namespace vmm::cli {
 namespace {

@@ -28,7 +28,8 @@ TEST(Keystore, ReadsThePublishedVectors) {
 }
 
 TEST(Keystore, RefusesWhatIsNoKeyFile) {
-    for (const auto* text : {"", "{}", R"({"version":1,"crypto":{}})", R"({"version":3,"crypto":{"cipher":"x"}})"}) {
+    for (const auto* text :
+         {"", "{}", R"({"version":1,"crypto":{}})", R"({"version":3,"crypto":{"cipher":"x"}})"}) {
         EXPECT_EQ(decrypt_key(text, "x").error().slug(), "bad-key-file") << text;
     }
 }

@@ -16,7 +16,9 @@ const Key* find_key(std::string_view name) {
 
 std::string upper(std::string_view text) {
     std::string out{text};
-    std::ranges::transform(out, out.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+    std::ranges::transform(out, out.begin(), [](char c) {
+        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
     return out;
 }
 
@@ -47,7 +49,9 @@ Result<std::string> checked(const Key& key, std::string value) {
             const auto number = parse_number<std::int64_t>(value);
             if (!number || *number < key.least || *number > key.most) {
                 return fail(
-                    Code::invalid, quote(value) + " is not a whole number from " + std::to_string(key.least) + " to " + std::to_string(key.most)
+                    Code::invalid,
+                    quote(value) + " is not a whole number from " + std::to_string(key.least) + " to " +
+                        std::to_string(key.most)
                 );
             }
             return value;
@@ -58,7 +62,12 @@ Result<std::string> checked(const Key& key, std::string value) {
 
 // Variables that begin with VMM_ and are no keys: the file's place, the profile, vmctl's, and the test hook.
 constexpr std::array<std::string_view, 6> other_variables{
-    "VMM_CONFIG_PATH", "VMM_PROFILE", "VMM_URL", "VMM_KEY", "VMM_KEY_PASSWORD", "VMM_FAULT_POINT",
+    "VMM_CONFIG_PATH",
+    "VMM_PROFILE",
+    "VMM_URL",
+    "VMM_KEY",
+    "VMM_KEY_PASSWORD",
+    "VMM_FAULT_POINT",
 };
 
 }  // namespace
@@ -110,7 +119,10 @@ Result<void> Config::set(std::string_view name, std::string value, std::string o
             names.emplace_back(known.name);
         }
         const auto near = nearest(name, names);
-        return fail(Code::invalid, origin + ": unknown key " + quote(name) + (near ? ", did you mean \"" + *near + "\"?" : ""));
+        return fail(
+            Code::invalid,
+            origin + ": unknown key " + quote(name) + (near ? ", did you mean \"" + *near + "\"?" : "")
+        );
     }
     auto good = checked(*key, std::move(value));
     if (!good) {
@@ -129,14 +141,17 @@ Result<void> read_environment_into(Config& config, const std::vector<std::string
         const auto equals = entry.find('=');
         const std::string variable = entry.substr(0, equals);
         const bool ours = variable.starts_with("VMM_") || variable == "WAIT_FOR";
-        if (!ours || equals == std::string::npos || std::ranges::find(other_variables, variable) != other_variables.end()) {
+        if (!ours || equals == std::string::npos ||
+            std::ranges::find(other_variables, variable) != other_variables.end()) {
             continue;
         }
         const auto at = std::ranges::find(names, variable);
         if (at == names.end()) {
             const auto near = nearest(variable, names);
             return fail(
-                Code::invalid, "environment: unknown variable " + quote(variable) + (near ? ", did you mean \"" + *near + "\"?" : "")
+                Code::invalid,
+                "environment: unknown variable " + quote(variable) +
+                    (near ? ", did you mean \"" + *near + "\"?" : "")
             );
         }
         const auto& key = keys()[static_cast<std::size_t>(at - names.begin())];

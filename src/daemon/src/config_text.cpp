@@ -60,7 +60,13 @@ std::string documented_file() {
             out.append("\n# ---- ").append(section).append(" ----\n");
         }
         out.append("\n# ").append(key.help).append(".\n");
-        out.append("# ").append(range_text(key)).append("; ").append(key.environment()).append("; ").append(key.flag()).append("\n");
+        out.append("# ")
+            .append(range_text(key))
+            .append("; ")
+            .append(key.environment())
+            .append("; ")
+            .append(key.flag())
+            .append("\n");
         out.append(key.name).append(" = ").append(toml_value(key, std::string{key.fallback})).append("\n");
     }
     out.append(

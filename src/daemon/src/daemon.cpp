@@ -1,7 +1,5 @@
 #include "vmm/daemon/daemon.h"
 
-#include "identity.h"
-#include "logging.h"
 #include "vmm/app/fleet.h"
 #include "vmm/app/health.h"
 #include "vmm/base/text.h"
@@ -11,7 +9,6 @@
 #include "vmm/images/store.h"
 #include "vmm/qemu/hypervisor.h"
 #include "vmm/sqlite/store.h"
-#include "wait_for.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -31,6 +28,10 @@
 #include <optional>
 #include <thread>
 
+#include "identity.h"
+#include "logging.h"
+#include "wait_for.h"
+
 namespace vmm::daemon {
 namespace {
 
@@ -38,20 +39,27 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 constexpr std::string_view sqlite_scheme = "sqlite://";
-constexpr std::size_t longest_vm_dir = 60;
 constexpr auto drain_limit = 10s;
 constexpr auto housekeeping_every = 60s;
 
 Result<fs::path> state_file(const Config& config) {
     const auto& [url, origin] = config.setting("state_url");
     if (!url.starts_with(sqlite_scheme)) {
-        return fail(Error{Code::invalid, "state_url " + quote(url) + " (" + origin + ") is not supported: this version keeps its state in SQLite"}
+        return fail(Error{
+            Code::invalid,
+            "state_url " + quote(url) + " (" + origin +
+                ") is not supported: this version keeps its state in SQLite"
+        }
                         .with_field("state_url")
-                        .with_hint("set state_url or VMM_STATE_URL to sqlite:///var/lib/formation/state.db, or another absolute path"));
+                        .with_hint("set state_url or VMM_STATE_URL to sqlite:///var/lib/formation/state.db, "
+                                   "or another absolute path"));
     }
     const fs::path file = url.substr(sqlite_scheme.size());
     if (!file.is_absolute() || !file.has_filename()) {
-        return fail(Error{Code::invalid, "state_url must be sqlite:// and an absolute path, found " + quote(url)}.with_field("state_url"));
+        return fail(
+            Error{Code::invalid, "state_url must be sqlite:// and an absolute path, found " + quote(url)}
+                .with_field("state_url")
+        );
     }
     return file;
 }
@@ -65,7 +73,8 @@ std::string host_name() {
 std::string callback_url(const std::string& host, std::uint16_t port) {
     const auto address = asio::ip::make_address(host);
     const bool everywhere = address.is_unspecified() || address.is_loopback();
-    return "http://" + (everywhere ? std::string{"10.0.2.2"} : host) + ":" + std::to_string(port) + "/vm/boot_complete";
+    return "http://" + (everywhere ? std::string{"10.0.2.2"} : host) + ":" + std::to_string(port) +
+           "/vm/boot_complete";
 }
 
 Result<app::Settings> app_settings(const Config& config, const ports::Signatures& signatures) {
@@ -79,13 +88,16 @@ Result<app::Settings> app_settings(const Config& config, const ports::Signatures
     settings.default_image = config.text("default_image");
     settings.vm_shutdown_timeout_s = config.integer("vm_shutdown_timeout");
     settings.timestamp_window = std::chrono::seconds{config.integer("auth_timestamp_window")};
-    settings.registration = config.text("registration") == "open" ? app::Registration::open : app::Registration::closed;
+    settings.registration =
+        config.text("registration") == "open" ? app::Registration::open : app::Registration::closed;
     settings.vm_dir = config.text("vm_dir");
     settings.images_dir = config.text("images_dir");
     for (const auto& text : config.list("admin_addresses")) {
         auto address = signatures.parse_address(text);
         if (!address) {
-            return fail(std::move(address).error().while_doing(config.setting("admin_addresses").origin + ": admin_addresses"));
+            return fail(std::move(address).error().while_doing(
+                config.setting("admin_addresses").origin + ": admin_addresses"
+            ));
         }
         settings.administrators.push_back(*address);
     }
@@ -97,7 +109,11 @@ Result<void> make_folder(const Config& config, std::string_view key) {
     std::error_code failed;
     fs::create_directories(folder, failed);
     if (failed || ::access(folder.c_str(), W_OK | X_OK) != 0) {
-        return fail(Code::unavailable, std::string{key} + " " + folder.string() + " cannot be written: " + (failed ? failed : std::error_code{errno, std::generic_category()}).message());
+        return fail(
+            Code::unavailable,
+            std::string{key} + " " + folder.string() + " cannot be written: " +
+                (failed ? failed : std::error_code{errno, std::generic_category()}).message()
+        );
     }
     return {};
 }
@@ -170,8 +186,13 @@ public:
         CHECK(complete(loop_, load()));
         server_->start(*service_);
         spdlog::info(
-            "listening host={} port={} version={} machines={} vm_dir={} images_dir={}", config_.text("api_host"), server_->port(), version(),
-            registry_.size(), config_.text("vm_dir"), config_.text("images_dir")
+            "listening host={} port={} version={} machines={} vm_dir={} images_dir={}",
+            config_.text("api_host"),
+            server_->port(),
+            version(),
+            registry_.size(),
+            config_.text("vm_dir"),
+            config_.text("images_dir")
         );
         return {};
     }
@@ -219,14 +240,25 @@ private:
         operations_ = std::make_unique<app::Operations>(*store_);
         accounts_ = std::make_unique<app::Accounts>(settings_, *store_, registry_);
         replay_ = std::make_unique<app::Replay>(*store_);
-        world_ = std::unique_ptr<app::World>{new app::World{
-            settings_, *store_, *hypervisor_, *images_, *host_, *signatures_, registry_, *operations_, *jobs_, *starts_, &http::render, {},
-        }};
+        world_ = std::make_unique<app::World>(
+            settings_,
+            *store_,
+            *hypervisor_,
+            *images_,
+            *host_,
+            *signatures_,
+            registry_,
+            *operations_,
+            *jobs_,
+            *starts_
+        );
+        world_->render = &http::render;
         fleet_ = std::make_unique<app::Fleet>(*world_);
         health_ = std::make_unique<app::Health>(*world_);
-        service_ = std::unique_ptr<http::Service>{new http::Service{
-            *world_, *fleet_, *accounts_, *replay_, *health_, loop_.get_executor(), std::string{version()}, std::chrono::steady_clock::now(),
-        }};
+        service_ = std::make_unique<http::Service>(
+            *world_, *fleet_, *accounts_, *replay_, *health_, loop_.get_executor()
+        );
+        service_->version = version();
         service_->request_timeout = std::chrono::seconds{config_.integer("api_request_timeout")};
         service_->max_body_bytes = static_cast<std::size_t>(config_.integer("api_max_body_size"));
         service_->clock_ns = &wall_clock_ns;
@@ -307,11 +339,6 @@ Result<void> check(const Config& config) {
     (void)asio::ip::make_address(config.text("api_host"), failed);
     if (failed) {
         return invalid("api_host", "api_host must be an IP address, found " + quote(config.text("api_host")));
-    }
-    if (const auto size = fs::absolute(config.text("vm_dir")).string().size(); size > longest_vm_dir) {
-        return invalid(
-            "vm_dir", "vm_dir has " + std::to_string(size) + " characters; sockets below it work up to " + std::to_string(longest_vm_dir)
-        );
     }
     return {};
 }

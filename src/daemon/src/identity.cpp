@@ -31,7 +31,9 @@ Task<Identity> load_identity(ports::StateStore& store) {
     }
     const auto bytes = from_hex(text);
     if (!bytes || bytes->size() != 36) {
-        co_return fail(Error{Code::unavailable, "the state store's identity cannot be read"}.with_slug("record-corrupt"));
+        co_return fail(
+            Error{Code::unavailable, "the state store's identity cannot be read"}.with_slug("record-corrupt")
+        );
     }
     Identity identity;
     identity.store = text.substr(0, 32);
@@ -51,11 +53,17 @@ Result<void> claim_folder(const std::filesystem::path& folder, const std::string
     if (trim(*owner) == store) {
         return {};
     }
-    return fail(
-        Error{Code::conflict, "vm_dir " + folder.string() + " belongs to another state store; its machines would be taken for leftovers and ended"}
-            .with_slug("vm-dir-foreign")
-            .with_hint("give each service a vm_dir of its own; if that store is lost for good, stop its machines and remove " + mark.string())
-    );
+    return fail(Error{
+        Code::conflict,
+        "vm_dir " + folder.string() +
+            " belongs to another state store; its machines would be taken for leftovers and ended"
+    }
+                    .with_slug("vm-dir-foreign")
+                    .with_hint(
+                        "give each service a vm_dir of its own; if that store is lost for good, stop its "
+                        "machines and remove " +
+                        mark.string()
+                    ));
 }
 
 }  // namespace vmm::daemon

@@ -12,13 +12,14 @@ namespace vmm::daemon {
 
 // Who this state store is, and which node this is: made once, kept in the store.
 struct Identity {
-    std::string store;                   // 32 hex digits
+    std::string store;  // 32 hex digits
     std::array<std::uint8_t, 20> node{};
 };
 
 Task<Identity> load_identity(ports::StateStore& store);
 
-// Marks a folder as belonging to this store. conflict when it belongs to another: its machines are not ours to remove.
+// Marks a folder as belonging to this store. conflict when it belongs to another: its machines are not ours
+// to remove.
 Result<void> claim_folder(const std::filesystem::path& folder, const std::string& store);
 
 }  // namespace vmm::daemon

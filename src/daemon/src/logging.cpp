@@ -19,7 +19,8 @@ namespace {
 class JsonLines final : public spdlog::formatter {
 public:
     void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(message.time.time_since_epoch()).count();
+        const auto ms =
+            std::chrono::duration_cast<std::chrono::milliseconds>(message.time.time_since_epoch()).count();
         std::string line = R"({"time":")" + rfc3339({ms}) + R"(","level":")";
         const auto level = spdlog::level::to_string_view(message.level);
         line.append(level.data(), level.size()).append(R"(","message":)");
@@ -28,13 +29,18 @@ public:
         out.append(line.data(), line.data() + line.size());
     }
 
-    [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonLines>(); }
+    [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
+        return std::make_unique<JsonLines>();
+    }
 };
 
 // A rotating file that can be opened anew while others log.
 class ReopeningFile final : public spdlog::sinks::base_sink<std::mutex> {
 public:
-    ReopeningFile(std::string file, std::size_t bytes, std::size_t files) : file_{std::move(file)}, bytes_{bytes}, files_{files} { open(); }
+    ReopeningFile(std::string file, std::size_t bytes, std::size_t files)
+        : file_{std::move(file)}, bytes_{bytes}, files_{files} {
+        open();
+    }
 
     void reopen() {
         const std::lock_guard lock{mutex_};
@@ -79,7 +85,9 @@ Result<void> start_logging(const Config& config) {
             sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
         } else {
             const auto bytes = static_cast<std::size_t>(config.integer("log_max_size_mb")) << 20;
-            log_file() = std::make_shared<ReopeningFile>(file, bytes, static_cast<std::size_t>(config.integer("log_max_files")));
+            log_file() = std::make_shared<ReopeningFile>(
+                file, bytes, static_cast<std::size_t>(config.integer("log_max_files"))
+            );
             sink = log_file();
         }
     } catch (const spdlog::spdlog_ex& e) {

@@ -36,15 +36,30 @@ std::string variable(const char* name) {
 
 void define(CLI::App& app, Wanted& wanted) {
     app.set_version_flag("--version", std::string{vmm::daemon::version()});
-    app.add_option("-c,--config", wanted.file, "Configuration file (VMM_CONFIG_PATH; /etc/formation/vmm/default.conf)");
-    app.add_option("--profile", wanted.profile, "Section of the file to apply: development or testing (VMM_PROFILE)");
-    app.add_flag("--print-config", wanted.print, "Print every key with its value and where it came from, and exit");
+    app.add_option(
+        "-c,--config", wanted.file, "Configuration file (VMM_CONFIG_PATH; /etc/formation/vmm/default.conf)"
+    );
+    app.add_option(
+        "--profile", wanted.profile, "Section of the file to apply: development or testing (VMM_PROFILE)"
+    );
+    app.add_flag(
+        "--print-config", wanted.print, "Print every key with its value and where it came from, and exit"
+    );
     app.add_flag("--check-config", wanted.check, "Check the configuration and exit");
-    app.add_flag("--print-default-config", wanted.print_default, "Print the documented default configuration file and exit");
+    app.add_flag(
+        "--print-default-config",
+        wanted.print_default,
+        "Print the documented default configuration file and exit"
+    );
     for (const auto& key : vmm::daemon::keys()) {
-        const std::string help = std::string{key.help} + " (" + key.environment() + "; " + (key.fallback.empty() ? "empty" : std::string{key.fallback}) + ")";
+        const std::string help = std::string{key.help} + " (" + key.environment() + "; " +
+                                 (key.fallback.empty() ? "empty" : std::string{key.fallback}) + ")";
         app.add_option_function<std::string>(
-               key.flag(), [&wanted, name = std::string{key.name}](const std::string& value) { wanted.flags[name] = value; }, help
+               key.flag(),
+               [&wanted, name = std::string{key.name}](const std::string& value) {
+                   wanted.flags[name] = value;
+               },
+               help
         )
             ->group(std::string{key.section});
     }

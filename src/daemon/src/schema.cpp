@@ -7,21 +7,34 @@ namespace {
 
 using Type = Key::Type;
 
-constexpr Key text(std::string_view section, std::string_view name, std::string_view fallback, std::string_view help) {
+constexpr Key
+text(std::string_view section, std::string_view name, std::string_view fallback, std::string_view help) {
     return {name, Type::text, fallback, 0, 0, "", section, help};
 }
 
 constexpr Key integer(
-    std::string_view section, std::string_view name, std::string_view fallback, std::int64_t least, std::int64_t most, std::string_view help
+    std::string_view section,
+    std::string_view name,
+    std::string_view fallback,
+    std::int64_t least,
+    std::int64_t most,
+    std::string_view help
 ) {
     return {name, Type::integer, fallback, least, most, "", section, help};
 }
 
-constexpr Key boolean(std::string_view section, std::string_view name, std::string_view fallback, std::string_view help) {
+constexpr Key
+boolean(std::string_view section, std::string_view name, std::string_view fallback, std::string_view help) {
     return {name, Type::boolean, fallback, 0, 0, "", section, help};
 }
 
-constexpr Key choice(std::string_view section, std::string_view name, std::string_view fallback, std::string_view choices, std::string_view help) {
+constexpr Key choice(
+    std::string_view section,
+    std::string_view name,
+    std::string_view fallback,
+    std::string_view choices,
+    std::string_view help
+) {
     return {name, Type::choice, fallback, 0, 0, choices, section, help};
 }
 
@@ -29,30 +42,98 @@ constexpr std::array schema{
     text("API", "api_host", "0.0.0.0", "IP address to listen on"),
     integer("API", "api_port", "3003", 0, 65535, "Port to listen on; 0 takes any free one and logs it"),
     integer("API", "api_workers", "4", 1, 64, "Threads that serve connections"),
-    integer("API", "api_request_timeout", "30", 1, 3600, "Seconds after which an action goes on as an operation (202)"),
+    integer(
+        "API",
+        "api_request_timeout",
+        "30",
+        1,
+        3600,
+        "Seconds after which an action goes on as an operation (202)"
+    ),
     integer("API", "api_max_body_size", "10485760", 1024, 1073741824, "Largest request body in bytes"),
     integer("API", "api_max_connections", "16384", 16, 1000000, "Most connections at once"),
 
-    text("State", "state_url", "http://form-state:3004", "Where the state is kept; sqlite:///absolute/path is the one scheme so far"),
+    text(
+        "State",
+        "state_url",
+        "http://form-state:3004",
+        "Where the state is kept; sqlite:///absolute/path is the one scheme so far"
+    ),
 
     text("Access", "admin_addresses", "", "Administrators' Ethereum addresses, separated by commas"),
-    choice("Access", "registration", "closed", "closed|open", "Who makes accounts: administrators, or anyone their own"),
-    integer("Access", "auth_timestamp_window", "300", 5, 3600, "Seconds that a request's X-Timestamp may be off"),
+    choice(
+        "Access",
+        "registration",
+        "closed",
+        "closed|open",
+        "Who makes accounts: administrators, or anyone their own"
+    ),
+    integer(
+        "Access",
+        "auth_timestamp_window",
+        "300",
+        5,
+        3600,
+        "Seconds that a request's X-Timestamp may be off"
+    ),
 
-    text("Machines", "vm_dir", "/run/form-vm", "Folder for sockets and logs of running machines; at most 60 characters"),
-    text("Machines", "images_dir", "/var/lib/formation/vm-images", "Folder of images; root disks go to .machines below it"),
-    text("Machines", "kernel_path", "/var/lib/formation/kernel/hypervisor-fw", "Firmware for machines that boot from a disk; QEMU's own when the file is absent"),
+    text("Machines", "vm_dir", "/run/form-vm", "Folder for sockets and logs of running machines"),
+    text(
+        "Machines",
+        "images_dir",
+        "/var/lib/formation/vm-images",
+        "Folder of images; root disks go to .machines below it"
+    ),
+    text(
+        "Machines",
+        "kernel_path",
+        "/var/lib/formation/kernel/hypervisor-fw",
+        "Firmware for machines that boot from a disk; QEMU's own when the file is absent"
+    ),
     text("Machines", "default_image", "", "Image of a machine that names none"),
     integer("Machines", "default_vcpus", "1", 1, 255, "vCPUs of a machine that names none"),
-    integer("Machines", "default_memory_mb", "512", 64, 1048576, "MiB of memory of a machine that names none"),
+    integer(
+        "Machines",
+        "default_memory_mb",
+        "512",
+        64,
+        1048576,
+        "MiB of memory of a machine that names none"
+    ),
     integer("Machines", "default_disk_size_gb", "10", 1, 65535, "GiB of disk of a machine that names none"),
     integer("Machines", "max_vms", "100", 1, 100000, "Most machines on this host"),
-    integer("Machines", "concurrent_vm_starts", "5", 1, 1000, "Machines that start at the same time; further ones wait"),
-    integer("Machines", "vm_shutdown_timeout", "30", 0, 3600, "Seconds a guest has to turn itself off before it is ended by force"),
+    integer(
+        "Machines",
+        "concurrent_vm_starts",
+        "5",
+        1,
+        1000,
+        "Machines that start at the same time; further ones wait"
+    ),
+    integer(
+        "Machines",
+        "vm_shutdown_timeout",
+        "30",
+        0,
+        3600,
+        "Seconds a guest has to turn itself off before it is ended by force"
+    ),
 
     text("QEMU", "qemu_binary", "qemu-system-x86_64", "QEMU: a path, or a name in PATH"),
-    choice("QEMU", "machine", "auto", "auto|microvm|q35", "Machine type; auto is microvm for a kernel and q35 for a disk"),
-    choice("QEMU", "accel", "auto", "auto|kvm|tcg", "Accelerator; auto takes KVM only where a probe machine really runs"),
+    choice(
+        "QEMU",
+        "machine",
+        "auto",
+        "auto|microvm|q35",
+        "Machine type; auto is microvm for a kernel and q35 for a disk"
+    ),
+    choice(
+        "QEMU",
+        "accel",
+        "auto",
+        "auto|kvm|tcg",
+        "Accelerator; auto takes KVM only where a probe machine really runs"
+    ),
     boolean("QEMU", "enable_virtio_rng", "true", "Give machines a source of random numbers"),
     integer("QEMU", "console_log_max_kb", "1024", 16, 1048576, "KiB kept of each machine's console"),
 

@@ -5,7 +5,6 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-
 #include <array>
 
 namespace vmm::daemon {
@@ -34,12 +33,17 @@ Result<void> read_table(Config& config, const toml::table& table, const std::fil
             for (const auto& part : *list) {
                 const auto* word = part.as_string();
                 if (word == nullptr) {
-                    return fail(Code::invalid, origin + ": " + std::string{name.str()} + ": expected a list of texts");
+                    return fail(
+                        Code::invalid, origin + ": " + std::string{name.str()} + ": expected a list of texts"
+                    );
                 }
                 value.append(value.empty() ? "" : ",").append(word->get());
             }
         } else {
-            return fail(Code::invalid, origin + ": " + std::string{name.str()} + ": expected text, a whole number, true or false");
+            return fail(
+                Code::invalid,
+                origin + ": " + std::string{name.str()} + ": expected text, a whole number, true or false"
+            );
         }
         CHECK(config.set(name.str(), std::move(value), origin));
     }
@@ -54,7 +58,8 @@ Result<void> check_sections(const toml::table& table, const std::filesystem::pat
         const auto near = nearest(name.str(), profiles);
         return fail(
             Code::invalid,
-            place(file, name.source()) + ": unknown section " + quote(name.str()) + (near ? ", did you mean \"" + *near + "\"?" : "")
+            place(file, name.source()) + ": unknown section " + quote(name.str()) +
+                (near ? ", did you mean \"" + *near + "\"?" : "")
         );
     }
     return {};
@@ -64,7 +69,9 @@ Result<void> check_sections(const toml::table& table, const std::filesystem::pat
 
 Result<void> read_file_into(Config& config, const std::filesystem::path& file, const std::string& profile) {
     if (!profile.empty() && std::ranges::find(profiles, profile) == profiles.end()) {
-        return fail(Code::invalid, "unknown profile " + quote(profile) + "; there are development and testing");
+        return fail(
+            Code::invalid, "unknown profile " + quote(profile) + "; there are development and testing"
+        );
     }
     auto text = read_file(file);
     if (!text) {

@@ -30,17 +30,24 @@ asio::awaitable<bool> reachable(std::string host, std::string port) {
 
 Task<void> wait_for_one(std::string service, std::chrono::seconds limit) {
     const auto colon = service.rfind(':');
-    const auto port = colon == std::string::npos ? std::nullopt : parse_number<std::uint16_t>(std::string_view{service}.substr(colon + 1));
+    const auto port = colon == std::string::npos
+                          ? std::nullopt
+                          : parse_number<std::uint16_t>(std::string_view{service}.substr(colon + 1));
     if (!port || colon == 0) {
         co_return fail(Code::invalid, "wait_for: " + quote(service) + " is not host:port");
     }
     const auto until = std::chrono::steady_clock::now() + limit;
-    for (bool said = false; !co_await reachable(service.substr(0, colon), service.substr(colon + 1)); said = true) {
+    for (bool said = false; !co_await reachable(service.substr(0, colon), service.substr(colon + 1));
+         said = true) {
         if (!said) {
             spdlog::info("waiting for {} for up to {} s", service, limit.count());
         }
         if (std::chrono::steady_clock::now() >= until) {
-            co_return fail(Code::timed_out, "wait_for: " + service + " did not accept connections within " + std::to_string(limit.count()) + " s");
+            co_return fail(
+                Code::timed_out,
+                "wait_for: " + service + " did not accept connections within " +
+                    std::to_string(limit.count()) + " s"
+            );
         }
         co_await pause_for(std::chrono::milliseconds{200});
     }
@@ -53,7 +60,11 @@ Result<void> wait_for(const std::vector<std::string>& services, std::chrono::sec
     for (const auto& service : services) {
         asio::io_context loop;
         std::optional<Result<void>> outcome;
-        asio::co_spawn(loop, wait_for_one(service, limit), [&outcome](const std::exception_ptr&, Result<void> result) { outcome = std::move(result); });
+        asio::co_spawn(
+            loop,
+            wait_for_one(service, limit),
+            [&outcome](const std::exception_ptr&, Result<void> result) { outcome = std::move(result); }
+        );
         // A connect that hangs must not hold the limit up.
         loop.run_for(limit + std::chrono::seconds{2});
         CHECK(outcome.value_or(fail(Code::timed_out, "wait_for: " + service + " does not answer")));

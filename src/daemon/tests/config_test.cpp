@@ -36,7 +36,8 @@ protected:
 };
 
 TEST_F(ConfigFile, IsReadWithTheProfileOverTheTop) {
-    constexpr std::string_view text = "api_port = 1\nmax_vms = 5\n[testing]\nmax_vms = 6\n[development]\nmax_vms = 7\n";
+    constexpr std::string_view text =
+        "api_port = 1\nmax_vms = 5\n[testing]\nmax_vms = 6\n[development]\nmax_vms = 7\n";
     EXPECT_EQ(read(text)->integer("max_vms"), 5);
     EXPECT_EQ(read(text, "testing")->integer("max_vms"), 6);
     EXPECT_EQ(read(text, "testing")->setting("max_vms").origin, (folder / "c.conf:4").string());
@@ -44,13 +45,23 @@ TEST_F(ConfigFile, IsReadWithTheProfileOverTheTop) {
 }
 
 TEST_F(ConfigFile, TakesListsOfTexts) {
-    EXPECT_EQ(read("admin_addresses = [\"a\", \"b\"]\n")->list("admin_addresses"), (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ(
+        read("admin_addresses = [\"a\", \"b\"]\n")->list("admin_addresses"),
+        (std::vector<std::string>{"a", "b"})
+    );
 }
 
 TEST_F(ConfigFile, NamesFileLineAndNearestKey) {
-    EXPECT_EQ(refusal("api_port = 3\napi_prot = 3"), "c.conf:2: unknown key \"api_prot\", did you mean \"api_port\"?");
-    EXPECT_EQ(refusal("[testin]\nmax_vms = 1"), "c.conf:1: unknown section \"testin\", did you mean \"testing\"?");
-    EXPECT_EQ(refusal("api_port = 65536"), "c.conf:1: api_port: \"65536\" is not a whole number from 0 to 65535");
+    EXPECT_EQ(
+        refusal("api_port = 3\napi_prot = 3"),
+        "c.conf:2: unknown key \"api_prot\", did you mean \"api_port\"?"
+    );
+    EXPECT_EQ(
+        refusal("[testin]\nmax_vms = 1"), "c.conf:1: unknown section \"testin\", did you mean \"testing\"?"
+    );
+    EXPECT_EQ(
+        refusal("api_port = 65536"), "c.conf:1: api_port: \"65536\" is not a whole number from 0 to 65535"
+    );
     EXPECT_EQ(refusal("accel = \"hax\""), "c.conf:1: accel: \"hax\" is not one of auto|kvm|tcg");
     EXPECT_EQ(refusal("api_port = 1.5"), "c.conf:1: api_port: expected text, a whole number, true or false");
     EXPECT_EQ(refusal("[testing]\nnope = 1"), "c.conf:2: unknown key \"nope\"");
@@ -59,7 +70,9 @@ TEST_F(ConfigFile, NamesFileLineAndNearestKey) {
 
 TEST(Environment, OverridesAndIsChecked) {
     auto config = Config::defaults();
-    ASSERT_TRUE(read_environment_into(config, {"VMM_API_PORT=1", "WAIT_FOR=a:1,b:2", "PATH=/", "VMM_CONFIG_PATH=/x"}));
+    ASSERT_TRUE(
+        read_environment_into(config, {"VMM_API_PORT=1", "WAIT_FOR=a:1,b:2", "PATH=/", "VMM_CONFIG_PATH=/x"})
+    );
     EXPECT_EQ(config.integer("api_port"), 1);
     EXPECT_EQ(config.setting("api_port").origin, "environment VMM_API_PORT");
     EXPECT_EQ(config.list("wait_for").size(), 2U);
@@ -78,7 +91,14 @@ TEST(Schema, HasValidDefaultsAndTheProductsNames) {
         variables.insert(key.environment());
     }
     EXPECT_EQ(variables.size(), keys().size());
-    for (const auto* name : {"VMM_LOG_LEVEL", "VMM_API_PORT", "VMM_STATE_URL", "VMM_KERNEL_PATH", "VMM_VM_DIR", "VMM_IMAGES_DIR", "WAIT_FOR"}) {
+    for (const auto* name :
+         {"VMM_LOG_LEVEL",
+          "VMM_API_PORT",
+          "VMM_STATE_URL",
+          "VMM_KERNEL_PATH",
+          "VMM_VM_DIR",
+          "VMM_IMAGES_DIR",
+          "WAIT_FOR"}) {
         EXPECT_TRUE(variables.contains(name)) << name;
     }
     EXPECT_EQ(config.text("state_url"), "http://form-state:3004");

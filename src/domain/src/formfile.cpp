@@ -18,7 +18,16 @@ constexpr Range memory_range{"MiB of memory", 512, 256000};
 constexpr Range disk_range{"GiB of disk", 5, 65535};
 
 constexpr std::array<std::string_view, 10> guest_instructions{
-    "MODEL", "GPU", "USER", "ENV", "COPY", "INSTALL", "RUN", "WORKDIR", "ENTRYPOINT", "EXPOSE",
+    "MODEL",
+    "GPU",
+    "USER",
+    "ENV",
+    "COPY",
+    "INSTALL",
+    "RUN",
+    "WORKDIR",
+    "ENTRYPOINT",
+    "EXPOSE",
 };
 
 std::unexpected<Error> wrong(std::size_t line, std::string message) {
@@ -30,8 +39,8 @@ Result<std::uint32_t> number(std::size_t line, std::string_view text, const Rang
     if (!value || *value < range.least || *value > range.most) {
         return wrong(
             line,
-            "expected " + std::string{range.what} + " from " + std::to_string(range.least) + " to " + std::to_string(range.most) +
-                ", found " + quote(text)
+            "expected " + std::string{range.what} + " from " + std::to_string(range.least) + " to " +
+                std::to_string(range.most) + ", found " + quote(text)
         );
     }
     return *value;
@@ -66,7 +75,12 @@ Result<void> read_line(Formfile& out, std::size_t at, std::string_view line) {
     } else {
         for (const auto known : guest_instructions) {
             if (word == known) {
-                return wrong(at, std::string{word} + " builds inside the guest, which this service does not do; build an image with it instead");
+                return wrong(
+                    at,
+                    std::string{word} +
+                        " builds inside the guest, which this service does not do; build an image with it "
+                        "instead"
+                );
             }
         }
         return wrong(at, "unknown instruction " + quote(word));

@@ -28,7 +28,10 @@ Result<void> check_vm_name(std::string_view name) {
     }
     if (!made_of(name, "-_.") || !letter_or_digit(name.front()) || !letter_or_digit(name.back())) {
         return invalid(
-            "name", "a name is made of letters, digits, '-', '_' and '.', and begins and ends with a letter or digit; found " + quote(name)
+            "name",
+            "a name is made of letters, digits, '-', '_' and '.', and begins and ends with a letter or "
+            "digit; found " +
+                quote(name)
         );
     }
     if (is_id("vm", name)) {
@@ -40,7 +43,10 @@ Result<void> check_vm_name(std::string_view name) {
 Result<void> check_image_name(std::string_view name) {
     if (name.empty() || name.size() > 128 || !made_of(name, "-_.") || !letter_or_digit(name.front())) {
         return invalid(
-            "image", "an image name is made of up to 128 letters, digits, '-', '_' and '.' and begins with a letter or digit; found " + quote(name)
+            "image",
+            "an image name is made of up to 128 letters, digits, '-', '_' and '.' and begins with a letter "
+            "or digit; found " +
+                quote(name)
         );
     }
     return {};
@@ -52,10 +58,14 @@ Result<void> check_labels(const std::map<std::string, std::string>& labels) {
     }
     for (const auto& [key, value] : labels) {
         if (key.empty() || key.size() > 63 || !made_of(key, "-_./")) {
-            return invalid("labels", "a label's key has 1 to 63 letters, digits, '-', '_', '.', '/'; found " + quote(key));
+            return invalid(
+                "labels", "a label's key has 1 to 63 letters, digits, '-', '_', '.', '/'; found " + quote(key)
+            );
         }
         if (value.size() > 255 || std::ranges::any_of(value, control)) {
-            return invalid("labels." + key, "a label's value has at most 255 bytes and no control characters");
+            return invalid(
+                "labels." + key, "a label's value has at most 255 bytes and no control characters"
+            );
         }
     }
     return {};

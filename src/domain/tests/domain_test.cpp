@@ -42,8 +42,17 @@ TEST(Names, TakeWhatAHostNameTakes) {
     for (const auto* good : {"a", "web-1", "my.vm_2", "A9"}) {
         EXPECT_TRUE(check_vm_name(good)) << good;
     }
-    for (const std::string& bad : {std::string{}, std::string(64, 'a'), std::string{"../etc"}, std::string{"a b"}, std::string{"a\nb"},
-                                   std::string{"-a"}, std::string{"a-"}, std::string{"käse"}, std::string{"a\0b", 3}, new_id("vm")}) {
+    for (const std::string& bad :
+         {std::string{},
+          std::string(64, 'a'),
+          std::string{"../etc"},
+          std::string{"a b"},
+          std::string{"a\nb"},
+          std::string{"-a"},
+          std::string{"a-"},
+          std::string{"käse"},
+          std::string{"a\0b", 3},
+          new_id("vm")}) {
         const auto refused = check_vm_name(bad);
         ASSERT_FALSE(refused) << bad;
         EXPECT_EQ(refused.error().field(), "name");
@@ -78,7 +87,9 @@ TEST(Formfile, RefusesWithTheLine) {
     for (const auto& [text, line] : std::initializer_list<std::pair<const char*, const char*>>{
              {"...", "line 1: the instruction \"...\" has no argument"},
              {"NAME x\nVCPU 129", "line 2: expected a number of vCPUs from 1 to 128, found \"129\""},
-             {"NAME x\nRUN true", "line 2: RUN builds inside the guest, which this service does not do; build an image with it instead"},
+             {"NAME x\nRUN true",
+              "line 2: RUN builds inside the guest, which this service does not do; build an image with it "
+              "instead"},
              {"FROM debian", "line 1: unknown instruction \"FROM\""},
          }) {
         const auto refused = parse_formfile(text);
@@ -90,17 +101,21 @@ TEST(Formfile, RefusesWithTheLine) {
 
 TEST(Admission, NamesTheNumberThatWasExceeded) {
     const HostCapacity host{2, 4096, 1000, 10};
-    EXPECT_EQ(check_shape({9, 512, 1}, host).error().message(), "9 is not from 1 to 8, the most this host gives");
+    EXPECT_EQ(
+        check_shape({9, 512, 1}, host).error().message(), "9 is not from 1 to 8, the most this host gives"
+    );
     EXPECT_EQ(check_shape({1, 4000, 1}, host).error().field(), "memory_mib");
     EXPECT_EQ(check_room(10, 10, host).error().slug(), "max-vms-reached");
     EXPECT_EQ(check_room(1, 10, host).error().slug(), "no-space");
     EXPECT_EQ(check_memory(800, 0, host).error().slug(), "host-memory-exhausted") << "more than is available";
-    EXPECT_EQ(check_memory(600, 3500, host).error().slug(), "host-memory-exhausted") << "more than is not yet given";
+    EXPECT_EQ(check_memory(600, 3500, host).error().slug(), "host-memory-exhausted")
+        << "more than is not yet given";
     EXPECT_TRUE(check_memory(600, 3000, host));
 }
 
 TEST(Operations, AreNamedBothWays) {
-    for (const auto job : {Job::create, Job::start, Job::stop, Job::restart, Job::pause, Job::resume, Job::remove}) {
+    for (const auto job :
+         {Job::create, Job::start, Job::stop, Job::restart, Job::pause, Job::resume, Job::remove}) {
         EXPECT_EQ(job_named(name(job)), job);
     }
     EXPECT_EQ(progress_named("succeeded"), Progress::succeeded);

@@ -23,14 +23,17 @@ std::unexpected<Error> unreachable(const Origin& origin, const boost::system::er
     if (failed == beast::error::timeout) {
         return fail(Code::timed_out, where + " did not answer in time");
     }
-    return fail(Error{Code::unavailable, where + " cannot be reached: " + failed.message()}.with_slug("service-unreachable"));
+    return fail(Error{Code::unavailable, where + " cannot be reached: " + failed.message()}.with_slug(
+        "service-unreachable"
+    ));
 }
 
 }  // namespace
 
 Result<Origin> parse_origin(std::string_view url) {
     const auto parsed = boost::urls::parse_uri(url);
-    if (!parsed || parsed->scheme() != "http" || parsed->host().empty() || (!parsed->path().empty() && parsed->path() != "/")) {
+    if (!parsed || parsed->scheme() != "http" || parsed->host().empty() ||
+        (!parsed->path().empty() && parsed->path() != "/")) {
         return invalid("url", "expected http://host[:port], found " + quote(url));
     }
     Origin origin;
@@ -50,7 +53,8 @@ Task<Response> exchange(Origin origin, Request request, std::chrono::millisecond
     beast::tcp_stream stream{executor};
     stream.expires_after(limit);
     tcp::resolver resolver{executor};
-    const auto [unknown, places] = co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
+    const auto [unknown, places] =
+        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
     if (unknown) {
         co_return unreachable(origin, unknown);
     }

@@ -1,9 +1,9 @@
 #include "vmm/fetch/client.h"
 
-#include "vmm_test/run.h"
-
 #include <boost/asio/ip/tcp.hpp>
 #include <gtest/gtest.h>
+
+#include "vmm_test/run.h"
 
 namespace vmm::fetch {
 namespace {

@@ -15,7 +15,12 @@ Result<domain::Address> address_of(const Service& service, const Request& reques
 
 Reply account_reply(const Service& service, const domain::Account& account) {
     auto reply = json_reply(
-        200, represent(account, service.accounts.administrator(account.address), service.world.registry.owned_by(account.address))
+        200,
+        represent(
+            account,
+            service.accounts.administrator(account.address),
+            service.world.registry.owned_by(account.address)
+        )
     );
     reply.headers.emplace_back("ETag", etag(account.revision));
     return reply;
@@ -38,7 +43,8 @@ Task<Reply> put_account(Service& service, Request& request) {
     CO_TRY(
         const auto account,
         co_await on_application(
-            service, service.accounts.put(request.caller, address, wanted.name.value_or(""), expected, request.ticket)
+            service,
+            service.accounts.put(request.caller, address, wanted.name.value_or(""), expected, request.ticket)
         )
     );
     request.unstored_ticket = false;
@@ -49,7 +55,9 @@ Task<Reply> delete_account(Service& service, Request& request) {
     CO_CHECK(check_query(request, {}));
     CO_CHECK(body_of<wire::Nothing>(request));
     CO_TRY(const auto address, address_of(service, request));
-    CO_CHECK(co_await on_application(service, service.accounts.remove(request.caller, address, request.ticket)));
+    CO_CHECK(
+        co_await on_application(service, service.accounts.remove(request.caller, address, request.ticket))
+    );
     request.unstored_ticket = false;
     Reply gone;
     gone.status = 204;

@@ -19,7 +19,9 @@ Result<std::string> signed_data(const Service& service, const Request& request) 
     if (const auto* given = request.header("x-content-sha256")) {
         const auto actual = to_hex(service.world.signatures.sha256(request.body));
         if (*given != actual) {
-            return fail(Error{Code::malformed, "X-Content-SHA256 is not the SHA-256 of the body in 64 lower-case hex digits"}
+            return fail(Error{
+                Code::malformed, "X-Content-SHA256 is not the SHA-256 of the body in 64 lower-case hex digits"
+            }
                             .with_slug("content-hash-mismatch")
                             .with_field("X-Content-SHA256")
                             .with_hint("the body's SHA-256 is " + actual));
@@ -49,7 +51,10 @@ Result<Signed> recover(const Service& service, const Request& request) {
     const auto& recovery_id = header_or_none(request, "x-recovery-id");
     const auto& timestamp = header_or_none(request, "x-timestamp");
     if (signature_text.empty() || recovery_id.empty() || timestamp.empty()) {
-        return fail(Error{Code::unauthenticated, "the request is not signed: X-Signature, X-Recovery-ID and X-Timestamp are needed"}
+        return fail(Error{
+            Code::unauthenticated,
+            "the request is not signed: X-Signature, X-Recovery-ID and X-Timestamp are needed"
+        }
                         .with_slug("signature-missing")
                         .with_hint("README, section Signing a request; vmctl signs by itself"));
     }
@@ -66,7 +71,10 @@ Result<Signed> recover(const Service& service, const Request& request) {
             return fail(std::move(parsed).error().with_field("X-Address"));
         }
         if (*parsed != out.address) {
-            return fail(Error{Code::unauthenticated, "the signature is not that of X-Address; most likely another text was signed"}
+            return fail(Error{
+                Code::unauthenticated,
+                "the signature is not that of X-Address; most likely another text was signed"
+            }
                             .with_slug("address-mismatch")
                             .with_field("X-Address")
                             .with_signer(out.message, out.address.text()));
@@ -80,7 +88,9 @@ Task<void> open_account(Service& service, domain::Address address) {
     domain::Caller self{address, false};
     std::optional<std::int64_t> any;
     app::Ticket nothing;
-    CO_CHECK(co_await on_application(service, service.accounts.put(self, address, "", any, std::move(nothing))));
+    CO_CHECK(
+        co_await on_application(service, service.accounts.put(self, address, "", any, std::move(nothing)))
+    );
     co_return Result<void>{};
 }
 
@@ -93,13 +103,18 @@ Task<void> authenticate(Service& service, Request& request) {
     if (!service.accounts.registered(who.address)) {
         const bool open = service.world.settings.registration == app::Registration::open;
         if (!open || request.header("x-address") == nullptr) {
-            co_return fail(Error{Code::unauthenticated, "the signature is of " + std::string{who.address.text()} + ", which is not registered"}
+            co_return fail(Error{
+                Code::unauthenticated,
+                "the signature is of " + std::string{who.address.text()} + ", which is not registered"
+            }
                                .with_slug("unknown-signer")
                                .with_signer(who.message, who.address.text())
                                .with_hint(
-                                   open ? "if that is you, send X-Address to open an account; if not, you signed another text than "
+                                   open ? "if that is you, send X-Address to open an account; if not, you "
+                                          "signed another text than "
                                           "expected_message"
-                                        : "if that is you, ask an administrator for an account; if not, you signed another text than "
+                                        : "if that is you, ask an administrator for an account; if not, you "
+                                          "signed another text than "
                                           "expected_message"
                                ));
         }

@@ -1,7 +1,3 @@
-#include "caller.h"
-#include "reply.h"
-#include "request.h"
-#include "routes.h"
 #include "vmm/base/text.h"
 
 #include <boost/url/parse.hpp>
@@ -9,6 +5,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+
+#include "caller.h"
+#include "reply.h"
+#include "request.h"
+#include "routes.h"
 
 namespace vmm::http {
 namespace {
@@ -63,7 +64,9 @@ Result<const Route*> find_route(Request& request, std::string& allow) {
         }
     }
     if (allow.empty()) {
-        return fail(Error{Code::not_found, "there is nothing at " + quote(request.path)}.with_slug("no-such-route"));
+        return fail(
+            Error{Code::not_found, "there is nothing at " + quote(request.path)}.with_slug("no-such-route")
+        );
     }
     return fail(Error{Code::method_not_allowed, request.method + " is not possible here, but " + allow});
 }
@@ -101,10 +104,13 @@ Result<void> read_body(Request& request) {
 // A path that serves GET and POST is signed the same for both; only the body tells them apart.
 Result<void> check_twins(const Route& route, const Request& request) {
     const bool twin = route.method == "POST" && std::ranges::any_of(routes(), [&route](const Route& other) {
-        return other.method == "GET" && other.pattern == route.pattern;
-    });
+                          return other.method == "GET" && other.pattern == route.pattern;
+                      });
     if (twin && request.body.empty()) {
-        return fail(Error{Code::malformed, "a POST to " + std::string{route.pattern} + " needs a body, {} at least"}.with_slug("body-missing"));
+        return fail(
+            Error{Code::malformed, "a POST to " + std::string{route.pattern} + " needs a body, {} at least"}
+                .with_slug("body-missing")
+        );
     }
     return {};
 }
@@ -116,11 +122,13 @@ Result<void> bind_idempotency_key(const Service& service, Request& request) {
     }
     const bool printable = std::ranges::all_of(*key, [](char c) { return c > 0x20 && c < 0x7f; });
     if (key->empty() || key->size() > 255 || !printable) {
-        return fail(Error{Code::malformed, "an Idempotency-Key has 1 to 255 printable characters"}.with_field("Idempotency-Key"));
+        return fail(Error{Code::malformed, "an Idempotency-Key has 1 to 255 printable characters"}.with_field(
+            "Idempotency-Key"
+        ));
     }
     // Hashed, so that no key's text can reach into another's place in the store.
-    request.ticket.idempotency_key =
-        "/idempotency/" + std::string{request.caller.address.text()} + "/" + to_hex(service.world.signatures.sha256(*key));
+    request.ticket.idempotency_key = "/idempotency/" + std::string{request.caller.address.text()} + "/" +
+                                     to_hex(service.world.signatures.sha256(*key));
     request.ticket.body_sha256 = to_hex(service.world.signatures.sha256(request.path + "\n" + request.body));
     return {};
 }
@@ -137,8 +145,8 @@ Result<void> check_access(const Service& service, const Route& route, const Requ
     if (!domain::may(request.caller, route.access.action(), *vm)) {
         return fail(
             Code::forbidden,
-            "this needs the role " + std::string{name(domain::role_for(route.access.action()))} + "; you have " +
-                std::string{name(domain::role_of(request.caller, *vm))}
+            "this needs the role " + std::string{name(domain::role_for(route.access.action()))} +
+                "; you have " + std::string{name(domain::role_of(request.caller, *vm))}
         );
     }
     return {};
@@ -161,7 +169,9 @@ asio::awaitable<Result<Reply>> guarded(Service& service, Request& request, std::
     try {
         co_return co_await answer(service, request, allow);
     } catch (const std::exception& e) {
-        spdlog::error("a request ended with an exception request_id={} what=\"{}\"", request.request_id, e.what());
+        spdlog::error(
+            "a request ended with an exception request_id={} what=\"{}\"", request.request_id, e.what()
+        );
     }
     co_return fail(Code::internal, "the service failed; its log has the details under this request_id");
 }
@@ -181,12 +191,22 @@ asio::awaitable<Reply> handle(Service& service, Request request) {
         out.headers.emplace_back("Allow", allow);
     }
     if (!reply && reply.error().code() == Code::internal) {
-        spdlog::error("internal error request_id={} error=\"{}\"", request.request_id, reply.error().message());
+        spdlog::error(
+            "internal error request_id={} error=\"{}\"", request.request_id, reply.error().message()
+        );
     }
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began).count();
+    const auto took =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began)
+            .count();
     spdlog::info(
-        "request method={} route={} status={} us={} address={} peer={} request_id={}{}", request.method, quote(request.path), out.status, took,
-        request.caller.address == domain::Address{} ? "-" : request.caller.address.text(), request.peer, request.request_id,
+        "request method={} route={} status={} us={} address={} peer={} request_id={}{}",
+        request.method,
+        quote(request.path),
+        out.status,
+        took,
+        request.caller.address == domain::Address{} ? "-" : request.caller.address.text(),
+        request.peer,
+        request.request_id,
         reply ? "" : " code=" + std::string{reply.error().slug()}
     );
     co_return out;

@@ -1,9 +1,10 @@
-#include "reply.h"
-#include "routes.h"
 #include "vmm/json/encode.h"
 #include "vmm/wire/messages.h"
 
 #include <set>
+
+#include "reply.h"
+#include "routes.h"
 
 namespace vmm::http {
 namespace {
@@ -24,10 +25,15 @@ std::string schema_of();
 template <class T>
 std::string object_schema() {
     std::string members;
-    boost::mp11::mp_for_each<boost::describe::describe_members<T, boost::describe::mod_public>>([&members](auto member) {
-        using Member = std::remove_cvref_t<decltype(std::declval<T>().*member.pointer)>;
-        members.append(members.empty() ? "" : ",").append(text(member.name)).append(":").append(schema_of<Member>());
-    });
+    boost::mp11::mp_for_each<boost::describe::describe_members<T, boost::describe::mod_public>>(
+        [&members](auto member) {
+            using Member = std::remove_cvref_t<decltype(std::declval<T>().*member.pointer)>;
+            members.append(members.empty() ? "" : ",")
+                .append(text(member.name))
+                .append(":")
+                .append(schema_of<Member>());
+        }
+    );
     std::string out = R"({"type":"object","properties":{)" + members + R"(},"additionalProperties":false)";
     if constexpr (requires { T::required; }) {
         std::string names;
@@ -111,9 +117,13 @@ std::string responses(const Route& route) {
         out.append(content("application/json", route.answer)).append("}");
     }
     if (route.method != "GET" && route.access.kind() != Access::Kind::anyone) {
-        out.append(R"(,"202":{"description":"Goes on as an operation",)").append(content("application/json", "Operation")).append("}");
+        out.append(R"(,"202":{"description":"Goes on as an operation",)")
+            .append(content("application/json", "Operation"))
+            .append("}");
     }
-    return out.append(R"(,"default":{"description":"A problem as of RFC 9457",)").append(content("application/problem+json", "Problem")).append("}");
+    return out.append(R"(,"default":{"description":"A problem as of RFC 9457",)")
+        .append(content("application/problem+json", "Problem"))
+        .append("}");
 }
 
 std::string access_text(const Route& route) {
@@ -129,7 +139,9 @@ std::string operation_object(const Route& route) {
     std::string out = R"({"summary":)" + text(route.summary) + R"(,"x-role":)" + text(access_text(route));
     out.append(R"(,"parameters":[)").append(parameters(route.pattern)).append("]");
     if (!route.body.empty()) {
-        out.append(R"(,"requestBody":{"content":{"application/json":{"schema":)").append(reference(route.body)).append("}}}");
+        out.append(R"(,"requestBody":{"content":{"application/json":{"schema":)")
+            .append(reference(route.body))
+            .append("}}}");
     }
     if (route.access.kind() == Access::Kind::anyone) {
         out.append(R"(,"security":[])");
@@ -153,14 +165,21 @@ std::string openapi_document(const std::string& version) {
                 for (char& c : method) {
                     c = static_cast<char>(c - 'A' + 'a');
                 }
-                methods.append(methods.empty() ? "" : ",").append(text(method)).append(":").append(operation_object(same));
+                methods.append(methods.empty() ? "" : ",")
+                    .append(text(method))
+                    .append(":")
+                    .append(operation_object(same));
             }
         }
-        paths.append(paths.empty() ? "" : ",").append(text(route.pattern)).append(":{").append(methods).append("}");
+        paths.append(paths.empty() ? "" : ",")
+            .append(text(route.pattern))
+            .append(":{")
+            .append(methods)
+            .append("}");
     }
     return R"({"openapi":"3.1.0","info":{"title":"vmm-service","version":)" + text(version) +
-           R"(},"servers":[{"url":"/"},{"url":"/v1"}],"security":[{"signature":[],"recovery":[],"timestamp":[]}],"paths":{)" + paths +
-           R"(},"components":{"schemas":{)" + components() +
+           R"(},"servers":[{"url":"/"},{"url":"/v1"}],"security":[{"signature":[],"recovery":[],"timestamp":[]}],"paths":{)" +
+           paths + R"(},"components":{"schemas":{)" + components() +
            R"(},"securitySchemes":{"signature":{"type":"apiKey","in":"header","name":"X-Signature"},)" +
            R"("recovery":{"type":"apiKey","in":"header","name":"X-Recovery-ID"},)" +
            R"("timestamp":{"type":"apiKey","in":"header","name":"X-Timestamp"}}}})";

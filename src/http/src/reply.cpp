@@ -1,10 +1,11 @@
 #include "reply.h"
 
-#include "represent.h"
 #include "vmm/base/text.h"
 #include "vmm/http/status.h"
 
 #include <algorithm>
+
+#include "represent.h"
 
 namespace vmm::http {
 
@@ -15,7 +16,10 @@ Reply problem(const Error& error, const std::string& request_id) {
         reply.headers.emplace_back("Retry-After", std::to_string(std::max(1, error.retry_after_s())));
     }
     if (reply.status == 401) {
-        reply.headers.emplace_back("WWW-Authenticate", "Signature realm=\"vmm-service\", headers=\"X-Signature X-Recovery-ID X-Timestamp\"");
+        reply.headers.emplace_back(
+            "WWW-Authenticate",
+            "Signature realm=\"vmm-service\", headers=\"X-Signature X-Recovery-ID X-Timestamp\""
+        );
     }
     return reply;
 }
@@ -32,12 +36,10 @@ Result<void> check_query(const Request& request, std::initializer_list<std::stri
             for (const auto one : known) {
                 names.append(names.empty() ? "" : ", ").append(one);
             }
-            return fail(
-                Error{Code::invalid, "the query parameter " + quote(name) + " is not known here"}
-                    .with_slug("unknown-parameter")
-                    .with_field(quote(name, 64))
-                    .with_hint(names.empty() ? "this request takes none" : "known here: " + names)
-            );
+            return fail(Error{Code::invalid, "the query parameter " + quote(name) + " is not known here"}
+                            .with_slug("unknown-parameter")
+                            .with_field(quote(name, 64))
+                            .with_hint(names.empty() ? "this request takes none" : "known here: " + names));
         }
     }
     return {};
@@ -71,11 +73,13 @@ Result<std::optional<std::int64_t>> if_match(const Request& request) {
     if (text == nullptr || *text == "*") {
         return std::optional<std::int64_t>{};
     }
-    const auto revision = text->size() > 2 && text->front() == '"' && text->back() == '"'
-                              ? parse_number<std::int64_t>(std::string_view{*text}.substr(1, text->size() - 2))
-                              : std::nullopt;
+    const auto revision =
+        text->size() > 2 && text->front() == '"' && text->back() == '"'
+            ? parse_number<std::int64_t>(std::string_view{*text}.substr(1, text->size() - 2))
+            : std::nullopt;
     if (!revision) {
-        return fail(Error{Code::malformed, "If-Match must be an ETag as this service gives it, such as \"7\""}.with_field("If-Match"));
+        return fail(Error{Code::malformed, "If-Match must be an ETag as this service gives it, such as \"7\""}
+                        .with_field("If-Match"));
     }
     return revision;
 }

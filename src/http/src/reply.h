@@ -1,10 +1,11 @@
 #pragma once
 
-#include "request.h"
 #include "vmm/base/error.h"
 #include "vmm/json/encode.h"
 
 #include <string>
+
+#include "request.h"
 
 namespace vmm::http {
 
@@ -26,7 +27,9 @@ Result<T> body_of(const Request& request) {
         return json::decode<T>(json::Value{json::Object{}});
     }
     if (!request.json) {
-        return fail(Error{Code::unsupported_media, "the body must be application/json"}.with_field("Content-Type"));
+        return fail(
+            Error{Code::unsupported_media, "the body must be application/json"}.with_field("Content-Type")
+        );
     }
     return json::decode<T>(*request.json);
 }

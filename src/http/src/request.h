@@ -21,17 +21,17 @@ struct Request {
     Request() = default;
 
     std::string method;
-    std::string target;   // as sent: path and query
-    std::string path;     // without /v1 and query
+    std::string target;  // as sent: path and query
+    std::string path;    // without /v1 and query
     std::map<std::string, std::string, std::less<>> headers;
     std::string body;
     std::optional<json::Value> json;  // the body, when it is JSON
-    std::string peer;     // the address it came from
+    std::string peer;                 // the address it came from
     std::string request_id;
-    std::map<std::string, std::string, std::less<>> parameters;               // from the route's pattern
+    std::map<std::string, std::string, std::less<>> parameters;  // from the route's pattern
     std::vector<std::pair<std::string, std::string>> query;
     domain::Caller caller;
-    app::Ticket ticket;   // of a mutating request
+    app::Ticket ticket;  // of a mutating request
     bool unstored_ticket = false;
 
     [[nodiscard]] const std::string* header(std::string_view name) const {

@@ -1,11 +1,12 @@
 #pragma once
 
-#include "request.h"
 #include "vmm/domain/access.h"
 
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "request.h"
 
 namespace vmm::http {
 
@@ -38,18 +39,29 @@ using Handler = Task<Reply> (*)(Service& service, Request& request);
 
 struct Route {
     constexpr Route(
-        std::string_view verb, std::string_view path, Access who, Handler does, std::string_view about, std::string_view takes,
+        std::string_view verb,
+        std::string_view path,
+        Access who,
+        Handler does,
+        std::string_view about,
+        std::string_view takes,
         std::string_view gives
     )
-        : method{verb}, pattern{path}, access{who}, handler{does}, summary{about}, body{takes}, answer{gives} {}
+        : method{verb},
+          pattern{path},
+          access{who},
+          handler{does},
+          summary{about},
+          body{takes},
+          answer{gives} {}
 
     std::string_view method;
     std::string_view pattern;  // {name} stands for one segment; literal rows come before these
     Access access;
     Handler handler;
     std::string_view summary;
-    std::string_view body;     // the schema of the request's body, or empty
-    std::string_view answer;   // the schema of a successful answer, or empty for none
+    std::string_view body;    // the schema of the request's body, or empty
+    std::string_view answer;  // the schema of a successful answer, or empty for none
 };
 
 // Every route of the service, without the /v1 prefix under which each is served again.

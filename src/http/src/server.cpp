@@ -1,6 +1,5 @@
 #include "vmm/http/server.h"
 
-#include "session.h"
 #include "vmm/base/time.h"
 
 #include <boost/asio/bind_executor.hpp>
@@ -15,6 +14,8 @@
 #include <atomic>
 #include <set>
 #include <thread>
+
+#include "session.h"
 
 namespace vmm::http {
 
@@ -37,7 +38,8 @@ static const std::string& http_date() {
 std::string request_id_of(const RawRequest& raw) {
     const auto given = raw["X-Request-Id"];
     const bool sane = !given.empty() && given.size() <= 64 && std::ranges::all_of(given, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+               c == '_' || c == '.';
     });
     return sane ? std::string{given} : new_id("req");
 }
@@ -49,7 +51,9 @@ Request to_request(RawRequest raw, const std::string& peer) {
     request.request_id = request_id_of(raw);
     for (const auto& field : raw) {
         std::string name{field.name_string()};
-        std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+        std::ranges::transform(name, name.begin(), [](char c) {
+            return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        });
         auto [place, fresh] = request.headers.emplace(std::move(name), std::string{field.value()});
         if (!fresh) {
             place->second.append(", ").append(field.value());
@@ -60,7 +64,8 @@ Request to_request(RawRequest raw, const std::string& peer) {
     return request;
 }
 
-RawReply to_raw(Reply reply, unsigned http_version, bool keep_alive, bool head, const std::string& request_id) {
+RawReply
+to_raw(Reply reply, unsigned http_version, bool keep_alive, bool head, const std::string& request_id) {
     RawReply raw{static_cast<bhttp::status>(reply.status), http_version};
     const auto reason = title(reply.status);
     raw.reason({reason.data(), reason.size()});
@@ -93,7 +98,8 @@ std::optional<Error> reading_problem(const boost::system::error_code& failed) {
         return std::nullopt;
     }
     if (failed.category() == bhttp::make_error_code(bhttp::error::end_of_stream).category()) {
-        return Error{Code::malformed, "the request is no HTTP/1.1: " + failed.message()}.with_slug("bad-http");
+        return Error{Code::malformed, "the request is no HTTP/1.1: " + failed.message()}.with_slug("bad-http"
+        );
     }
     return std::nullopt;
 }
@@ -137,7 +143,8 @@ public:
         if (failed) {
             return fail(Error{
                 Code::unavailable,
-                "cannot listen on " + endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) + ": " + failed.message()
+                "cannot listen on " + endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) +
+                    ": " + failed.message()
             }
                             .with_slug("port-in-use"));
         }
@@ -190,7 +197,12 @@ private:
     asio::awaitable<void> serve(tcp::socket socket) {
         boost::system::error_code failed;
         const auto remote = socket.remote_endpoint(failed);
-        LiveSession session{beast::tcp_stream{std::move(socket)}, *service_, failed ? "-" : remote.address().to_string(), draining_};
+        LiveSession session{
+            beast::tcp_stream{std::move(socket)},
+            *service_,
+            failed ? "-" : remote.address().to_string(),
+            draining_
+        };
         sessions_.insert(&session);
         try {
             co_await session.run();
@@ -227,7 +239,9 @@ public:
         probe.bind({address, settings.port}, failed);
         if (failed) {
             return fail(Error{
-                Code::unavailable, "cannot listen on " + settings.host + ":" + std::to_string(settings.port) + ": " + failed.message()
+                Code::unavailable,
+                "cannot listen on " + settings.host + ":" + std::to_string(settings.port) + ": " +
+                    failed.message()
             }
                             .with_slug("port-in-use")
                             .with_hint("stop what listens there, or choose another api_port"));
@@ -254,7 +268,11 @@ public:
             worker->drain();
         }
         const auto until = std::chrono::steady_clock::now() + limit;
-        const auto busy = [this] { return std::ranges::any_of(workers_, [](const auto& worker) { return worker->connections() > 0; }); };
+        const auto busy = [this] {
+            return std::ranges::any_of(workers_, [](const auto& worker) {
+                return worker->connections() > 0;
+            });
+        };
         while (busy() && std::chrono::steady_clock::now() < until) {
             std::this_thread::sleep_for(std::chrono::milliseconds{5});
         }

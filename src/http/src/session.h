@@ -1,7 +1,5 @@
 #pragma once
 
-#include "reply.h"
-#include "request.h"
 #include "vmm/base/ids.h"
 #include "vmm/http/status.h"
 
@@ -13,6 +11,9 @@
 #include <algorithm>
 #include <atomic>
 #include <string>
+
+#include "reply.h"
+#include "request.h"
 
 // One HTTP/1.1 connection. A template, so that the fuzzer can run it on a stream in memory.
 namespace vmm::http {
@@ -26,7 +27,8 @@ using RawReply = bhttp::response<bhttp::string_body>;
 // A sane X-Request-Id of the client's, or a new one.
 std::string request_id_of(const RawRequest& raw);
 Request to_request(RawRequest raw, const std::string& peer);
-RawReply to_raw(Reply reply, unsigned http_version, bool keep_alive, bool head, const std::string& request_id);
+RawReply
+to_raw(Reply reply, unsigned http_version, bool keep_alive, bool head, const std::string& request_id);
 
 // The problem that answers a message which cannot be read; nothing when the connection just ended.
 std::optional<Error> reading_problem(const boost::system::error_code& failed);
@@ -86,7 +88,8 @@ private:
         }
         if (!failed && !parser.is_done()) {
             limit(service_.body_limit);
-            const auto [body_failed, body_count] = co_await bhttp::async_read(stream_, buffer_, parser, as_value);
+            const auto [body_failed, body_count] =
+                co_await bhttp::async_read(stream_, buffer_, parser, as_value);
             failed = body_failed;
         }
         if (failed) {
@@ -109,7 +112,9 @@ private:
         co_return !lost && keep_alive;
     }
 
-    static bool equals_continue(const RawRequest& raw) { return beast::iequals(raw[bhttp::field::expect], "100-continue"); }
+    static bool equals_continue(const RawRequest& raw) {
+        return beast::iequals(raw[bhttp::field::expect], "100-continue");
+    }
 
     asio::awaitable<void> say_continue() {
         static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -145,7 +150,8 @@ private:
             limit(std::chrono::milliseconds{1000});
             buffer_ = beast::flat_buffer{};
             for (std::size_t taken = 0; taken < (1U << 20);) {
-                const auto [failed, count] = co_await stream_.async_read_some(buffer_.prepare(16384), as_value);
+                const auto [failed, count] =
+                    co_await stream_.async_read_some(buffer_.prepare(16384), as_value);
                 if (failed) {
                     break;
                 }

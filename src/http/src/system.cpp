@@ -1,6 +1,7 @@
+#include "vmm/wire/messages.h"
+
 #include "handlers.h"
 #include "reply.h"
-#include "vmm/wire/messages.h"
 
 namespace vmm::http {
 namespace {
@@ -29,7 +30,10 @@ Task<Reply> show_health(Service& service, Request& request) {
         health.checks[what] = wire::Check{std::string{name(check.status)}, check.detail};
     }
     health.version = service.version;
-    health.uptime_s = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - service.started_at).count();
+    health.uptime_s = std::chrono::duration_cast<std::chrono::seconds>(
+                          std::chrono::steady_clock::now() - service.started_at
+    )
+                          .count();
     co_return json_reply(found.status == app::HealthStatus::unhealthy ? 503 : 200, health);
 }
 

@@ -1,11 +1,12 @@
-#include "handlers.h"
-#include "reply.h"
-#include "represent.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
 #include "vmm/wire/messages.h"
 
 #include <boost/asio/ip/address.hpp>
+
+#include "handlers.h"
+#include "reply.h"
+#include "represent.h"
 
 namespace vmm::http {
 namespace {
@@ -41,14 +42,18 @@ Reply first_answer(const app::Answer& answer) {
     return reply;
 }
 
-// Waits for the job that was begun and gives its answer, or 202 when it takes too long or nobody wants to wait.
+// Waits for the job that was begun and gives its answer, or 202 when it takes too long or nobody wants to
+// wait.
 Task<Reply> conclude(Service& service, Request& request, app::Begun begun) {
     request.unstored_ticket = begun.recalled;
     if (begun.first_answer) {
         co_return first_answer(*begun.first_answer);
     }
     const auto limit = wants_async(request) ? std::chrono::milliseconds{0} : service.request_timeout;
-    CO_TRY(const auto operation, co_await on_application(service, service.world.operations.wait(begun.operation, limit)));
+    CO_TRY(
+        const auto operation,
+        co_await on_application(service, service.world.operations.wait(begun.operation, limit))
+    );
     if (!domain::ended(operation.status) || wants_async(request)) {
         co_return accepted(operation);
     }
@@ -73,7 +78,9 @@ Task<Reply> do_job(Service& service, Request& request, Job job, app::JobOptions 
     const auto id = request.parameters.at("id");
     CO_TRY(
         auto begun,
-        co_await on_application(service, service.fleet.begin(request.caller, id, job, options, request.ticket, expected))
+        co_await on_application(
+            service, service.fleet.begin(request.caller, id, job, options, request.ticket, expected)
+        )
     );
     co_return co_await conclude(service, request, std::move(begun));
 }
@@ -143,7 +150,12 @@ Task<Reply> create_vm(Service& service, Request& request) {
     order.disk_gib = wanted.disk_gib;
     order.labels = wanted.labels.value_or(std::map<std::string, std::string>{});
     order.start = wanted.start.value_or(true);
-    CO_TRY(auto begun, co_await on_application(service, service.fleet.create(request.caller, std::move(order), request.ticket)));
+    CO_TRY(
+        auto begun,
+        co_await on_application(
+            service, service.fleet.create(request.caller, std::move(order), request.ticket)
+        )
+    );
     co_return co_await conclude(service, request, std::move(begun));
 }
 
@@ -154,7 +166,8 @@ Task<Reply> list_vms(Service& service, Request& request) {
     if (cursor != nullptr && !is_id("vm", *cursor)) {
         co_return invalid("cursor", "expected the next_cursor of an earlier page");
     }
-    const auto page = service.world.registry.list(request.caller, filter, cursor == nullptr ? "" : *cursor, limit);
+    const auto page =
+        service.world.registry.list(request.caller, filter, cursor == nullptr ? "" : *cursor, limit);
     Reply reply;
     reply.body.reserve(page.vms.size() * 900 + 64);
     reply.body.append(R"({"vms":[)");
@@ -191,7 +204,10 @@ Task<Reply> update_vm(Service& service, Request& request) {
     CO_TRY(
         const auto vm,
         co_await on_application(
-            service, service.fleet.update(request.caller, request.parameters.at("id"), std::move(change), request.ticket, expected)
+            service,
+            service.fleet.update(
+                request.caller, request.parameters.at("id"), std::move(change), request.ticket, expected
+            )
         )
     );
     request.unstored_ticket = false;

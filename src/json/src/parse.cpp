@@ -15,8 +15,8 @@ namespace {
 namespace bj = boost::json;
 using boost::system::error_code;
 
-// Receives Boost.JSON's parse events and builds the value. Keeps the text of numbers, which the library's own value
-// type would round.
+// Receives Boost.JSON's parse events and builds the value. Keeps the text of numbers, which the library's own
+// value type would round.
 class Builder {
 public:
     static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
@@ -165,7 +165,9 @@ Result<Value> parse(std::string_view text) {
             return fail(Code::malformed, "a number in the body is too large for a double");
         }
         if (!parser.handler().twice().empty()) {
-            return fail(Code::malformed, "the key " + quote(parser.handler().twice()) + " stands twice in one object");
+            return fail(
+                Code::malformed, "the key " + quote(parser.handler().twice()) + " stands twice in one object"
+            );
         }
     }
     if (ec == bj::error::too_deep) {

@@ -33,7 +33,9 @@ char short_escape(char c) {
 
 // Decodes one code point of valid UTF-8 and moves past it.
 std::uint32_t next_code_point(std::string_view& text) {
-    const auto byte = [&text](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
+    const auto byte = [&text](std::size_t i) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i]));
+    };
     const std::uint32_t first = byte(0);
     std::size_t length = 1;
     std::uint32_t point = first;
@@ -170,7 +172,8 @@ void append_text(std::string& out, std::string_view text) {
 
 std::string python_repr(double number) {
     std::array<char, 40> buffer{};
-    const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::scientific);
+    const auto [end, error] =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::scientific);
     (void)error;  // 40 characters hold every double
     std::string_view text{buffer.data(), static_cast<std::size_t>(end - buffer.data())};
     std::string out;

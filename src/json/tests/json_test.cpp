@@ -34,7 +34,10 @@ std::string rewritten(std::string_view text) {
 }
 
 TEST(Canonical, SortsByCodePointAndSpacesLikePython) {
-    EXPECT_EQ(rewritten(R"({"b":1,"a":[1,2.50,true,null],"é":"x"})"), R"({"a": [1, 2.5, true, null], "b": 1, "\u00e9": "x"})");
+    EXPECT_EQ(
+        rewritten(R"({"b":1,"a":[1,2.50,true,null],"é":"x"})"),
+        R"({"a": [1, 2.5, true, null], "b": 1, "\u00e9": "x"})"
+    );
 }
 
 TEST(Canonical, EscapesLikePython) {
@@ -50,7 +53,18 @@ TEST(Canonical, KeepsIntegersOfAnySizeAndWritesFloatsLikePython) {
 
 TEST(Parse, RefusesWhatTheSigningRulesRefuse) {
     for (const auto* text : {
-             "", "{", "{\"a\":1,\"a\":2}", "[1e400]", "NaN", "Infinity", "\"\\ud800\"", "\"\xff\"", "[1,]", "{} {}", "'a'", "01",
+             "",
+             "{",
+             "{\"a\":1,\"a\":2}",
+             "[1e400]",
+             "NaN",
+             "Infinity",
+             "\"\\ud800\"",
+             "\"\xff\"",
+             "[1,]",
+             "{} {}",
+             "'a'",
+             "01",
          }) {
         EXPECT_EQ(parse(text).error_or(Error{Code::internal, ""}).code(), Code::malformed) << text;
     }
@@ -64,13 +78,16 @@ TEST(Parse, LimitsNesting) {
 }
 
 TEST(Decode, ReadsAllKindsAndKeepsDefaults) {
-    const auto machine = decode_text<Machine>(R"({"name":"web","disks":[{"image":"a"}],"labels":{"k":"v"},"colour":"green","start":null})");
+    const auto machine = decode_text<Machine>(
+        R"({"name":"web","disks":[{"image":"a"}],"labels":{"k":"v"},"colour":"green","start":null})"
+    );
     ASSERT_TRUE(machine) << machine.error().message();
     EXPECT_EQ(machine->disks.at(0).size, 3);
     EXPECT_EQ(machine->colour, Colour::green);
     EXPECT_FALSE(machine->start);
     EXPECT_EQ(
-        encode(*machine), R"({"name":"web","disks":[{"image":"a","size":3}],"labels":{"k":"v"},"colour":"green","start":null})"
+        encode(*machine),
+        R"({"name":"web","disks":[{"image":"a","size":3}],"labels":{"k":"v"},"colour":"green","start":null})"
     );
 }
 

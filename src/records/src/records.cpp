@@ -38,8 +38,31 @@ struct VmRow {
 BOOST_DESCRIBE_STRUCT(
     VmRow,
     (),
-    (v, id, name, owner, status, status_reason, desired_on, vcpus, memory_mib, disk_gib, image, node, formfile, labels, addresses,
-     created_at, updated_at, started_at, boot_completed_at, revision, operation, boot_token_hash, host_boot_id, build_id, instance_id)
+    (v,
+     id,
+     name,
+     owner,
+     status,
+     status_reason,
+     desired_on,
+     vcpus,
+     memory_mib,
+     disk_gib,
+     image,
+     node,
+     formfile,
+     labels,
+     addresses,
+     created_at,
+     updated_at,
+     started_at,
+     boot_completed_at,
+     revision,
+     operation,
+     boot_token_hash,
+     host_boot_id,
+     build_id,
+     instance_id)
 )
 
 struct ErrorRow {
@@ -71,7 +94,21 @@ struct OperationRow {
 BOOST_DESCRIBE_STRUCT(
     OperationRow,
     (),
-    (v, id, kind, target, status, progress, error, requested_by, created_at, updated_at, timeout_s, force, start, attempts, idempotency_key)
+    (v,
+     id,
+     kind,
+     target,
+     status,
+     progress,
+     error,
+     requested_by,
+     created_at,
+     updated_at,
+     timeout_s,
+     force,
+     start,
+     attempts,
+     idempotency_key)
 )
 
 struct AccountRow {
@@ -104,7 +141,9 @@ std::optional<Timestamp> at(const std::optional<std::int64_t>& ms) {
 }
 
 std::unexpected<Error> corrupt(std::string_view why) {
-    return fail(Error{Code::unavailable, "a record in the state store cannot be read: " + std::string{why}}.with_slug("record-corrupt"));
+    return fail(Error{
+        Code::unavailable, "a record in the state store cannot be read: " + std::string{why}
+    }.with_slug("record-corrupt"));
 }
 
 template <class Row>
@@ -122,8 +161,8 @@ Result<Row> read_row(std::string_view text) {
     if (*parsed > schema_version) {
         return fail(Error{
             Code::unavailable,
-            "a record in the state store has schema version " + std::to_string(*parsed) + "; this program knows up to " +
-                std::to_string(schema_version)
+            "a record in the state store has schema version " + std::to_string(*parsed) +
+                "; this program knows up to " + std::to_string(schema_version)
         }
                         .with_slug("record-newer")
                         .with_hint("run the newer vmm-service that wrote it"));
@@ -210,7 +249,11 @@ std::string write(const domain::Operation& operation) {
     row.progress = operation.progress;
     if (const auto& error = operation.error) {
         row.error = ErrorRow{
-            std::string{name(error->code())}, std::string{error->slug()}, error->message(), error->field(), error->hint()
+            std::string{name(error->code())},
+            std::string{error->slug()},
+            error->message(),
+            error->field(),
+            error->hint()
         };
     }
     row.requested_by = operation.requested_by.text();

@@ -43,7 +43,12 @@ TEST(Records, RefuseWhatANewerProgramWrote) {
 }
 
 TEST(Records, RefuseWhatIsBroken) {
-    for (const auto* text : {"", "{}", R"({"v":"1"})", R"({"v":1,"nope":1})", R"({"v":1,"id":"vm-1","owner":"x","status":"running"})"}) {
+    for (const auto* text :
+         {"",
+          "{}",
+          R"({"v":"1"})",
+          R"({"v":1,"nope":1})",
+          R"({"v":1,"id":"vm-1","owner":"x","status":"running"})"}) {
         const auto broken = read_vm(text);
         ASSERT_FALSE(broken) << text;
         EXPECT_EQ(broken.error().slug(), "record-corrupt") << text;

@@ -39,7 +39,12 @@ std::optional<int> parse_recovery_id(std::string_view text) {
 
 }  // namespace
 
-std::string signing_text(std::string_view method, std::string_view target, std::string_view timestamp, std::string_view data) {
+std::string signing_text(
+    std::string_view method,
+    std::string_view target,
+    std::string_view timestamp,
+    std::string_view data
+) {
     std::string text;
     text.reserve(method.size() + target.size() + timestamp.size() + data.size() + 3);
     if (method != "GET" && method != "HEAD" && method != "POST") {
@@ -71,7 +76,9 @@ Result<SignatureText> parse_signature(std::string_view signature, std::string_vi
             return bad("X-Signature", "bad-signature", "the last byte of X-Signature must be 0, 1, 27 or 28");
         }
         if (v % 27 != *id) {
-            return bad("X-Recovery-ID", "bad-signature", "X-Recovery-ID and the last byte of X-Signature disagree");
+            return bad(
+                "X-Recovery-ID", "bad-signature", "X-Recovery-ID and the last byte of X-Signature disagree"
+            );
         }
     }
     return out;
@@ -85,7 +92,11 @@ Result<std::int64_t> parse_timestamp(std::string_view text) {
                       (point == std::string_view::npos || (digits_only(fraction) && fraction.size() <= 9));
     const auto seconds = good ? parse_number<std::int64_t>(whole) : std::nullopt;
     if (!seconds || *seconds > INT64_MAX / ns_per_s - 1) {
-        return bad("X-Timestamp", "bad-timestamp", "X-Timestamp must be Unix seconds in decimal digits, a fraction of up to nine digits allowed");
+        return bad(
+            "X-Timestamp",
+            "bad-timestamp",
+            "X-Timestamp must be Unix seconds in decimal digits, a fraction of up to nine digits allowed"
+        );
     }
     std::int64_t ns = *seconds * ns_per_s;
     std::int64_t unit = ns_per_s / 10;
@@ -102,16 +113,14 @@ Result<void> check_window(std::int64_t timestamp_ns, std::int64_t now_ns, std::i
         return {};
     }
     const auto seconds = std::to_string((distance + ns_per_s - 1) / ns_per_s);
-    return fail(
-        Error{
-            Code::unauthenticated,
-            "X-Timestamp is " + seconds + " s " + (timestamp_ns > now_ns ? "ahead of" : "behind") + " the server's clock; at most " +
-                std::to_string(window_s) + " s are accepted"
-        }
-            .with_slug("timestamp-outside-window")
-            .with_field("X-Timestamp")
-            .with_hint("the server's time is " + std::to_string(now_ns / ns_per_s))
-    );
+    return fail(Error{
+        Code::unauthenticated,
+        "X-Timestamp is " + seconds + " s " + (timestamp_ns > now_ns ? "ahead of" : "behind") +
+            " the server's clock; at most " + std::to_string(window_s) + " s are accepted"
+    }
+                    .with_slug("timestamp-outside-window")
+                    .with_field("X-Timestamp")
+                    .with_hint("the server's time is " + std::to_string(now_ns / ns_per_s)));
 }
 
 }  // namespace vmm::wire

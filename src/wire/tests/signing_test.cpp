@@ -39,7 +39,9 @@ TEST(SigningText, ReproducesEveryPublishedVector) {
         EXPECT_EQ("0x" + to_hex(signatures->personal_digest(message)), text("digest"));
         const auto signature = parse_signature(text("signature"), text("recovery_id"));
         ASSERT_TRUE(signature) << signature.error().message();
-        const auto address = signatures->recover(signatures->personal_digest(message), {signature->rs, signature->recovery_id});
+        const auto address = signatures->recover(
+            signatures->personal_digest(message), {signature->rs, signature->recovery_id}
+        );
         ASSERT_TRUE(address);
         EXPECT_EQ(address->text(), text("address"));
         const auto signer = crypto::Signer::from_bytes(*from_hex(text("private_key")));
@@ -72,7 +74,8 @@ TEST(Timestamp, ReadsSecondsWithAFraction) {
     EXPECT_EQ(parse_timestamp("1700000000"), 1700000000 * s);
     EXPECT_EQ(parse_timestamp("1700000000.5"), 1700000000 * s + s / 2);
     EXPECT_EQ(parse_timestamp("0.000000001"), 1);
-    for (const auto* bad : {"", ".", "1.", ".5", "-1", "+1", " 1", "1e9", "0x10", "1.0000000001", "99999999999", "1,5"}) {
+    for (const auto* bad :
+         {"", ".", "1.", ".5", "-1", "+1", " 1", "1e9", "0x10", "1.0000000001", "99999999999", "1,5"}) {
         EXPECT_FALSE(parse_timestamp(bad)) << bad;
     }
 }

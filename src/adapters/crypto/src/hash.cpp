@@ -38,7 +38,10 @@ ports::Digest sha256(std::string_view data) {
 }
 
 ports::Digest personal_digest(std::string_view message) {
-    std::string text{"\x19" "Ethereum Signed Message:\n"};
+    std::string text{
+        "\x19"
+        "Ethereum Signed Message:\n"
+    };
     text.append(std::to_string(message.size())).append(message);
     return keccak256(text);
 }

@@ -1,4 +1,3 @@
-#include "hash.h"
 #include "vmm/base/ids.h"
 #include "vmm/crypto/signatures.h"
 
@@ -8,6 +7,8 @@
 
 #include <algorithm>
 #include <memory>
+
+#include "hash.h"
 
 namespace vmm::crypto {
 namespace {
@@ -61,8 +62,11 @@ ports::Signature Signer::sign(std::string_view message) const {
     const auto digest = personal_digest(message);
     secp256k1_ecdsa_recoverable_signature recoverable;
     ports::Signature signature;
-    (void)secp256k1_ecdsa_sign_recoverable(context(), &recoverable, digest.data(), key_.data(), nullptr, nullptr);
-    secp256k1_ecdsa_recoverable_signature_serialize_compact(context(), signature.rs.data(), &signature.recovery_id, &recoverable);
+    (void
+    )secp256k1_ecdsa_sign_recoverable(context(), &recoverable, digest.data(), key_.data(), nullptr, nullptr);
+    secp256k1_ecdsa_recoverable_signature_serialize_compact(
+        context(), signature.rs.data(), &signature.recovery_id, &recoverable
+    );
     return signature;
 }
 

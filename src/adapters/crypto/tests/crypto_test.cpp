@@ -19,15 +19,20 @@ Signer signer_one() {
 
 TEST(Hashes, MatchTheirPublishedValues) {
     EXPECT_EQ(to_hex(keccak256("")), "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
-    EXPECT_EQ(to_hex(signatures->sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    EXPECT_EQ(to_hex(signatures->sha3_256("")), "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a");
+    EXPECT_EQ(
+        to_hex(signatures->sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    );
+    EXPECT_EQ(
+        to_hex(signatures->sha3_256("")), "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a"
+    );
 }
 
 TEST(Signatures, RecoverTheKnownAddress) {
     const auto signature = signer_one().sign("/vms:1700000001:");
     EXPECT_EQ(
         to_hex(signature.rs),
-        "3ac94b2542ed52574fbfc42f1f514c67793295b878afe13fd57b61522dc30ac119e02fa5090a4357869163beec60951ecdbd1686b86c02833081a282931d18dc"
+        "3ac94b2542ed52574fbfc42f1f514c67793295b878afe13fd57b61522dc30ac119e02fa5090a4357869163beec60951ecdbd"
+        "1686b86c02833081a282931d18dc"
     );
     const auto address = signatures->recover(signatures->personal_digest("/vms:1700000001:"), signature);
     ASSERT_TRUE(address);

@@ -51,7 +51,7 @@ public:
             return fail(os_error("writing to " + folder.string()));
         }
         ::unlink(probe.c_str());
-        struct statvfs info {};
+        struct statvfs info{};
         if (::statvfs(folder.c_str(), &info) != 0) {
             return fail(os_error("asking for the free space of " + folder.string()));
         }

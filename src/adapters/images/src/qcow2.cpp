@@ -74,11 +74,13 @@ Result<std::string> image(std::uint64_t bytes, const std::optional<Backing>& bac
 
 }  // namespace
 
-Result<void> create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::optional<Backing>& backing) {
+Result<void>
+create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::optional<Backing>& backing) {
     TRY(const auto content, image(bytes, backing));
     const Fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
     if (!fd) {
-        return errno == EEXIST ? fail(Code::conflict, "the disk exists") : fail(os_error("creating the disk"));
+        return errno == EEXIST ? fail(Code::conflict, "the disk exists")
+                               : fail(os_error("creating the disk"));
     }
     std::string_view rest = content;
     while (!rest.empty()) {

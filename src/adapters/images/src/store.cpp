@@ -33,7 +33,9 @@ struct Manifest {
     static constexpr std::array required{"format", "kind", "kernel"};
 };
 BOOST_DESCRIBE_STRUCT(
-    Manifest, (), (format, kind, architecture, description, kernel, initrd, command_line, vcpus, memory_mib)
+    Manifest,
+    (),
+    (format, kind, architecture, description, kernel, initrd, command_line, vcpus, memory_mib)
 )
 
 constexpr std::array<std::string_view, 4> disk_suffixes{"", ".qcow2", ".img", ".raw"};
@@ -49,12 +51,14 @@ bool plain_file_name(std::string_view name) {
 }
 
 bool safe_command_line(std::string_view line) {
-    return line.size() <= 1500 && std::ranges::all_of(line, [](char c) { return c >= 0x20 && c < 0x7f && c != '"'; });
+    return line.size() <= 1500 &&
+           std::ranges::all_of(line, [](char c) { return c >= 0x20 && c < 0x7f && c != '"'; });
 }
 
 class Folder final : public ports::ImageStore {
 public:
-    Folder(fs::path folder, const std::string& owner) : folder_{std::move(folder)}, disks_{folder_ / ".machines" / owner} {}
+    Folder(fs::path folder, const std::string& owner)
+        : folder_{std::move(folder)}, disks_{folder_ / ".machines" / owner} {}
 
     Result<ports::Image> find(const std::string& name) override {
         CHECK(domain::check_image_name(name));
@@ -84,7 +88,9 @@ public:
             return fail(os_error("making the folder of disks", failed.value()));
         }
         fs::permissions(disks_, fs::perms::owner_all, ignored_);
-        const auto bytes = std::max<std::uint64_t>(static_cast<std::uint64_t>(gib) << 30, (image.disk_bytes + 511) / 512 * 512);
+        const auto bytes = std::max<std::uint64_t>(
+            static_cast<std::uint64_t>(gib) << 30, (image.disk_bytes + 511) / 512 * 512
+        );
         std::optional<Backing> backing;
         if (!image.disk.empty()) {
             backing = Backing{fs::absolute(image.disk), image.disk_format};
@@ -114,7 +120,7 @@ public:
     }
 
     std::uint64_t available_mib() override {
-        struct statvfs info {};
+        struct statvfs info{};
         if (::statvfs(folder_.c_str(), &info) != 0) {
             return 0;
         }
@@ -129,16 +135,21 @@ private:
         }
         const auto manifest = json::decode_text<Manifest>(*text);
         if (!manifest) {
-            return unusable(name, "image.json: " + manifest.error().field() + ": " + manifest.error().message());
+            return unusable(
+                name, "image.json: " + manifest.error().field() + ": " + manifest.error().message()
+            );
         }
         if (manifest->format != 1 || manifest->kind != "kernel") {
             return unusable(name, "image.json must have format 1 and kind \"kernel\"");
         }
-        if (!plain_file_name(manifest->kernel) || (!manifest->initrd.empty() && !plain_file_name(manifest->initrd))) {
+        if (!plain_file_name(manifest->kernel) ||
+            (!manifest->initrd.empty() && !plain_file_name(manifest->initrd))) {
             return unusable(name, "kernel and initrd must be names of files beside image.json");
         }
         if (!safe_command_line(manifest->command_line)) {
-            return unusable(name, "the command line must be at most 1500 printable characters without quotes");
+            return unusable(
+                name, "the command line must be at most 1500 printable characters without quotes"
+            );
         }
         ports::Image image;
         image.name = name;
@@ -159,7 +170,7 @@ private:
 
     static Result<ports::Image> from_disk(const std::string& name, const fs::path& file) {
         const Fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-        struct stat info {};
+        struct stat info{};
         std::array<char, 512> start{};
         const auto got = fd ? ::pread(fd.get(), start.data(), start.size(), 0) : -1;
         if (got < 0 || ::fstat(fd.get(), &info) != 0) {
@@ -197,7 +208,8 @@ private:
             }
         }
         std::ranges::sort(names);
-        std::string text = names.empty() ? "the image folder is empty; `make guest` builds the image tiny" : "images here:";
+        std::string text =
+            names.empty() ? "the image folder is empty; `make guest` builds the image tiny" : "images here:";
         for (const auto& name : names) {
             text.append(" ").append(name);
         }

@@ -29,14 +29,17 @@ protected:
     }
 
     // qemu-img's own opinion of a file.
-    int qemu_img(const std::string& arguments) { return std::system(("qemu-img " + arguments + " >/dev/null 2>&1").c_str()); }
+    int qemu_img(const std::string& arguments) {
+        return std::system(("qemu-img " + arguments + " >/dev/null 2>&1").c_str());
+    }
 
     fs::path folder;
     std::unique_ptr<ports::ImageStore> store;
 };
 
 TEST_F(Images, FindAKernelByItsManifest) {
-    put("tiny/image.json", R"({"format":1,"kind":"kernel","kernel":"k","initrd":"i","command_line":"quiet","memory_mib":128})");
+    put("tiny/image.json",
+        R"({"format":1,"kind":"kernel","kernel":"k","initrd":"i","command_line":"quiet","memory_mib":128})");
     put("tiny/k", "kernel");
     put("tiny/i", "initrd");
     const auto image = store->find("tiny");
@@ -87,7 +90,9 @@ TEST_F(Images, MakeDisksThatQemuImgFindsSound) {
     ASSERT_TRUE(disk) << disk.error().message();
     EXPECT_EQ(qemu_img("check -q " + disk->string()), 0);
     ASSERT_EQ(qemu_img("resize " + (folder / "base.img").string() + " 1G -f raw"), 0);
-    EXPECT_EQ(qemu_img("compare -f qcow2 -F raw " + disk->string() + " " + (folder / "base.img").string()), 0);
+    EXPECT_EQ(
+        qemu_img("compare -f qcow2 -F raw " + disk->string() + " " + (folder / "base.img").string()), 0
+    );
     EXPECT_EQ(*store->disks(), std::vector{vm});
     EXPECT_TRUE(store->make_disk(vm, *store->find("base"), 1)) << "again";
     EXPECT_TRUE(store->remove_disk(vm));

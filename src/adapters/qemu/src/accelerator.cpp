@@ -30,21 +30,32 @@ constexpr std::uint64_t marker_port = 0x10;
 // One page-aligned piece of guest memory: page tables in pages 0..2, code in page 3.
 class GuestMemory {
 public:
-    GuestMemory() : at_{mmap(nullptr, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
+    GuestMemory()
+        : at_{mmap(nullptr, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
         if (at_ == MAP_FAILED) {
             at_ = nullptr;
             return;
         }
         auto* words = static_cast<std::uint64_t*>(at_);
-        words[0] = (1 * page) | 3;             // PML4 -> PDPT
-        words[page / 8] = (2 * page) | 3;      // PDPT -> PD
-        words[2 * page / 8] = 0x83;            // PD: one 2 MiB page, identity
+        words[0] = (1 * page) | 3;         // PML4 -> PDPT
+        words[page / 8] = (2 * page) | 3;  // PDPT -> PD
+        words[2 * page / 8] = 0x83;        // PD: one 2 MiB page, identity
         // mov $0x2a, %eax; cpuid-free arithmetic in 64 bits; out %al, $0x10; hlt
         constexpr std::array<std::uint8_t, 14> code{
-            0x48, 0xc7, 0xc0, 0x29, 0x00, 0x00, 0x00,  // mov rax, 0x29
-            0x48, 0xff, 0xc0,                          // inc rax
-            0xe6, marker_port,                         // out marker_port, al
-            0xf4, 0x90,                                // hlt; nop
+            0x48,
+            0xc7,
+            0xc0,
+            0x29,
+            0x00,
+            0x00,
+            0x00,  // mov rax, 0x29
+            0x48,
+            0xff,
+            0xc0,  // inc rax
+            0xe6,
+            marker_port,  // out marker_port, al
+            0xf4,
+            0x90,  // hlt; nop
         };
         std::memcpy(static_cast<char*>(at_) + 3 * page, code.data(), code.size());
     }
@@ -85,9 +96,9 @@ bool enter_long_mode(int vcpu) {
     state.cs = code;
     state.ds = state.es = state.fs = state.gs = state.ss = data;
     state.cr3 = 0;
-    state.cr4 = 1 << 5;                                  // PAE
-    state.cr0 = (1U << 31) | (1 << 5) | (1 << 1) | 1;    // paging, protected mode
-    state.efer = (1 << 10) | (1 << 8);                   // long mode, active
+    state.cr4 = 1 << 5;                                // PAE
+    state.cr0 = (1U << 31) | (1 << 5) | (1 << 1) | 1;  // paging, protected mode
+    state.efer = (1 << 10) | (1 << 8);                 // long mode, active
     kvm_regs registers{};
     registers.rip = 3 * page;
     registers.rsp = 4 * page;
@@ -99,7 +110,8 @@ bool enter_long_mode(int vcpu) {
 std::string probe() {
     const Fd kvm{::open("/dev/kvm", O_RDWR | O_CLOEXEC)};
     if (!kvm) {
-        return std::string{"/dev/kvm cannot be opened: "} + std::strerror(errno);  // NOLINT(concurrency-mt-unsafe)
+        return std::string{"/dev/kvm cannot be opened: "} +
+               std::strerror(errno);  // NOLINT(concurrency-mt-unsafe)
     }
     if (ioctl(kvm.get(), KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
         return "/dev/kvm speaks another version";
@@ -118,13 +130,15 @@ std::string probe() {
     if (!vcpu || size <= 0) {
         return "/dev/kvm makes no processors";
     }
-    void* shared = mmap(nullptr, static_cast<std::size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.get(), 0);
+    void* shared =
+        mmap(nullptr, static_cast<std::size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.get(), 0);
     if (shared == MAP_FAILED) {
         return "/dev/kvm shares no state";
     }
     auto* run = static_cast<kvm_run*>(shared);
-    const bool ran = enter_long_mode(vcpu.get()) && ioctl(vcpu.get(), KVM_RUN, 0) == 0 && run->exit_reason == KVM_EXIT_IO &&
-                     run->io.port == marker_port && *(static_cast<std::uint8_t*>(shared) + run->io.data_offset) == 0x2a;
+    const bool ran = enter_long_mode(vcpu.get()) && ioctl(vcpu.get(), KVM_RUN, 0) == 0 &&
+                     run->exit_reason == KVM_EXIT_IO && run->io.port == marker_port &&
+                     *(static_cast<std::uint8_t*>(shared) + run->io.data_offset) == 0x2a;
     munmap(shared, static_cast<std::size_t>(size));
     return ran ? "" : "/dev/kvm opens, but a probe machine does not run in long mode";
 }
@@ -135,7 +149,9 @@ bool processor_virtualises() {
         return false;
     }
     const auto flags = info->find("\nflags");
-    const auto line = flags == std::string::npos ? std::string{} : info->substr(flags, info->find('\n', flags + 1) - flags) + " ";
+    const auto line = flags == std::string::npos
+                          ? std::string{}
+                          : info->substr(flags, info->find('\n', flags + 1) - flags) + " ";
     return line.contains(" vmx ") || line.contains(" svm ");
 }
 
@@ -176,7 +192,8 @@ std::optional<std::uint64_t> tsc_khz() {
             std::this_thread::sleep_for(std::chrono::milliseconds{5});
             last = sample();
         }
-        return (last.ticks - first_sample.ticks) * 1'000'000 / static_cast<std::uint64_t>(last.ns - first_sample.ns);
+        return (last.ticks - first_sample.ticks) * 1'000'000 /
+               static_cast<std::uint64_t>(last.ns - first_sample.ns);
     }();
     return khz;
 #else

@@ -33,35 +33,58 @@ std::string machine_type(const Settings& settings, const ports::LaunchPlan& plan
 }
 
 std::vector<std::string> qemu_argv(
-    const Settings& settings, const ports::LaunchPlan& plan, std::string_view accelerator, const std::filesystem::path& boot_config
+    const Settings& settings,
+    const ports::LaunchPlan& plan,
+    std::string_view accelerator,
+    const std::filesystem::path& boot_config
 ) {
     const auto type = machine_type(settings, plan);
     const std::string machine = type + (type == "microvm" ? ",acpi=on,pcie=on" : "") + ",memory-backend=ram";
     const auto memory = std::to_string(plan.memory_mib);
     std::vector<std::string> argv{
-        "-name", std::string{name_prefix} + plan.id,
-        "-uuid", uuid_of(plan.id),
+        "-name",
+        std::string{name_prefix} + plan.id,
+        "-uuid",
+        uuid_of(plan.id),
         "-nodefaults",
         "-no-user-config",
-        "-display", "none",
-        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        // The process outlives the guest's power-off, so that a service that was away learns how the guest ended.
+        "-display",
+        "none",
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        // The process outlives the guest's power-off, so that a service that was away learns how the guest
+        // ended.
         "-no-shutdown",
         "-S",
-        "-machine", machine,
-        "-accel", accelerator == "kvm" ? "kvm" : "tcg,tb-size=256",
-        "-smp", std::to_string(plan.vcpus),
-        "-m", memory,
-        "-object", "memory-backend-ram,id=ram,size=" + memory + "M",
-        "-chardev", "socket,id=qmp,fd=" + std::to_string(monitor_fd) + ",server=on,wait=off",
-        "-mon", "chardev=qmp,mode=control",
-        "-chardev", "socket,id=console,fd=" + std::to_string(console_fd) + ",server=on,wait=off",
-        "-serial", "chardev:console",
-        "-blockdev", R"({"driver":"file","node-name":"disk-file","discard":"unmap","filename":)" + text(plan.disk.string()) + "}",
-        "-blockdev", R"({"driver":"qcow2","node-name":"disk","discard":"unmap","file":"disk-file"})",
-        "-device", "virtio-blk-pci,id=disk0,drive=disk,werror=stop,rerror=report",
-        "-netdev", "user,id=net0",
-        "-device", "virtio-net-pci,id=nic0,netdev=net0,romfile=,mac=" + mac(plan.id),
+        "-machine",
+        machine,
+        "-accel",
+        accelerator == "kvm" ? "kvm" : "tcg,tb-size=256",
+        "-smp",
+        std::to_string(plan.vcpus),
+        "-m",
+        memory,
+        "-object",
+        "memory-backend-ram,id=ram,size=" + memory + "M",
+        "-chardev",
+        "socket,id=qmp,fd=" + std::to_string(monitor_fd) + ",server=on,wait=off",
+        "-mon",
+        "chardev=qmp,mode=control",
+        "-chardev",
+        "socket,id=console,fd=" + std::to_string(console_fd) + ",server=on,wait=off",
+        "-serial",
+        "chardev:console",
+        "-blockdev",
+        R"({"driver":"file","node-name":"disk-file","discard":"unmap","filename":)" +
+            text(plan.disk.string()) + "}",
+        "-blockdev",
+        R"({"driver":"qcow2","node-name":"disk","discard":"unmap","file":"disk-file"})",
+        "-device",
+        "virtio-blk-pci,id=disk0,drive=disk,werror=stop,rerror=report",
+        "-netdev",
+        "user,id=net0",
+        "-device",
+        "virtio-net-pci,id=nic0,netdev=net0,romfile=,mac=" + mac(plan.id),
     };
     const auto add = [&argv](std::initializer_list<std::string> more) { argv.insert(argv.end(), more); };
     if (accelerator == "kvm") {
@@ -81,14 +104,18 @@ std::vector<std::string> qemu_argv(
     return argv;
 }
 
-std::string boot_config(const Settings& settings, const ports::LaunchPlan& plan, std::optional<std::uint64_t> tsc_khz) {
+std::string
+boot_config(const Settings& settings, const ports::LaunchPlan& plan, std::optional<std::uint64_t> tsc_khz) {
     std::string line = plan.command_line;
     if (tsc_khz) {
         line.append(" tsc_early_khz=").append(std::to_string(*tsc_khz));
     }
     line.append(" vmm.id=").append(plan.id).append(" vmm.name=").append(plan.name);
     if (!settings.callback_url.empty()) {
-        line.append(" vmm.callback=").append(settings.callback_url).append(" vmm.token=").append(plan.boot_token);
+        line.append(" vmm.callback=")
+            .append(settings.callback_url)
+            .append(" vmm.token=")
+            .append(plan.boot_token);
     }
     return "[machine]\n  append = \"" + line + "\"\n";
 }

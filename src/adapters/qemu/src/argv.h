@@ -20,12 +20,16 @@ std::string machine_type(const Settings& settings, const ports::LaunchPlan& plan
 
 // The argument list, without the binary. Pure.
 std::vector<std::string> qemu_argv(
-    const Settings& settings, const ports::LaunchPlan& plan, std::string_view accelerator, const std::filesystem::path& boot_config
+    const Settings& settings,
+    const ports::LaunchPlan& plan,
+    std::string_view accelerator,
+    const std::filesystem::path& boot_config
 );
 
-// What -readconfig reads: the kernel's command line, which carries a secret and so must not stand in the argument list.
-// `tsc_khz`, where given, spares the guest a calibration that hangs on busy hosts.
-std::string boot_config(const Settings& settings, const ports::LaunchPlan& plan, std::optional<std::uint64_t> tsc_khz);
+// What -readconfig reads: the kernel's command line, which carries a secret and so must not stand in the
+// argument list. `tsc_khz`, where given, spares the guest a calibration that hangs on busy hosts.
+std::string
+boot_config(const Settings& settings, const ports::LaunchPlan& plan, std::optional<std::uint64_t> tsc_khz);
 
 // The machine's id in a process' arguments (as in /proc/PID/cmdline), or empty.
 std::string_view id_in_argv(std::string_view nul_separated);

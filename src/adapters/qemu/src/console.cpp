@@ -12,6 +12,8 @@
 
 #include <array>
 
+#include "socket_path.h"
+
 namespace vmm::qemu {
 namespace {
 
@@ -27,7 +29,7 @@ struct Console::Client {
     explicit Client(Socket accepted) : socket{std::move(accepted)} {}
 
     Socket socket;
-    std::string pending;   // not yet on its way to the client
+    std::string pending;  // not yet on its way to the client
     bool writing = false;
 };
 
@@ -35,7 +37,8 @@ Console::Console(asio::any_io_executor executor, std::filesystem::path folder, s
     : folder_{std::move(folder)}, log_bytes_{log_bytes}, guest_{executor}, listener_{executor} {}
 
 Task<void> Console::open() {
-    const asio::local::stream_protocol::endpoint serial{(folder_ / "serial.sock").string()};
+    const SocketPath serial_name{folder_ / "serial.sock"};
+    const asio::local::stream_protocol::endpoint serial{serial_name.text()};
     const auto [failed] = co_await guest_.async_connect(serial, as_value);
     if (failed) {
         co_return fail(Code::unavailable, "the machine's console cannot be reached: " + failed.message());
@@ -45,7 +48,8 @@ Task<void> Console::open() {
     boost::system::error_code wrong;
     listener_.open({}, wrong);
     if (!wrong) {
-        listener_.bind({path.string()}, wrong);
+        const SocketPath name{path};
+        listener_.bind({name.text()}, wrong);
     }
     if (!wrong) {
         listener_.listen(8, wrong);
@@ -95,7 +99,11 @@ asio::awaitable<void> Console::accept_clients() {
         }
         auto client = std::make_shared<Client>(std::move(socket));
         clients_.push_back(client);
-        asio::co_spawn(guest_.get_executor(), [self = shared_from_this(), client] { return self->serve(client); }, asio::detached);
+        asio::co_spawn(
+            guest_.get_executor(),
+            [self = shared_from_this(), client] { return self->serve(client); },
+            asio::detached
+        );
     }
 }
 
@@ -106,7 +114,8 @@ asio::awaitable<void> Console::serve(std::shared_ptr<Client> client) {
         if (failed) {
             break;
         }
-        const auto [lost, written] = co_await asio::async_write(guest_, asio::buffer(block.data(), count), as_value);
+        const auto [lost, written] =
+            co_await asio::async_write(guest_, asio::buffer(block.data(), count), as_value);
         if (lost) {
             break;
         }
@@ -125,7 +134,11 @@ void Console::broadcast(std::string_view text) {
         }
         client->pending.append(text);
         if (!std::exchange(client->writing, true)) {
-            asio::co_spawn(guest_.get_executor(), [self = shared_from_this(), client] { return self->write(client); }, asio::detached);
+            asio::co_spawn(
+                guest_.get_executor(),
+                [self = shared_from_this(), client] { return self->write(client); },
+                asio::detached
+            );
         }
     }
 }
@@ -150,7 +163,7 @@ void Console::keep(std::string_view text) {
     }
     if (!log_) {
         log_ = Fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
-        struct stat info {};
+        struct stat info{};
         logged_ = ::fstat(log_.get(), &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
     }
     // A log that cannot be written is no reason to hold the guest up.

@@ -12,9 +12,10 @@
 
 namespace vmm::qemu {
 
-// A machine's serial console. Always reads what the guest prints, so that a guest never waits for a reader; keeps the
-// last part of it in a log of bounded size, and passes it to any number of local clients of console.sock, whose input goes
-// to the guest. A client that lags a megabyte behind is dropped. Used on one single-threaded executor; keep it in a shared_ptr.
+// A machine's serial console. Always reads what the guest prints, so that a guest never waits for a reader;
+// keeps the last part of it in a log of bounded size, and passes it to any number of local clients of
+// console.sock, whose input goes to the guest. A client that lags a megabyte behind is dropped. Used on one
+// single-threaded executor; keep it in a shared_ptr.
 class Console : public std::enable_shared_from_this<Console> {
 public:
     Console(asio::any_io_executor executor, std::filesystem::path folder, std::size_t log_bytes);

@@ -1,9 +1,5 @@
 #include "vmm/qemu/hypervisor.h"
 
-#include "accelerator.h"
-#include "argv.h"
-#include "instance.h"
-#include "process.h"
 #include "vmm/base/fault.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
@@ -18,6 +14,12 @@
 
 #include <set>
 
+#include "accelerator.h"
+#include "argv.h"
+#include "instance.h"
+#include "process.h"
+#include "socket_path.h"
+
 namespace vmm::qemu {
 namespace {
 
@@ -30,14 +32,12 @@ constexpr auto adopt_limit = 3s;
 Result<Fd> listen_at(const fs::path& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    const auto text = path.string();
-    if (text.size() >= sizeof address.sun_path) {
-        return fail(Code::unavailable, "the path of a machine's socket is longer than the 107 bytes that Linux allows; use a shorter vm_dir");
-    }
-    text.copy(address.sun_path, text.size());
+    const SocketPath name{path};
+    name.text().copy(address.sun_path, sizeof address.sun_path - 1);
     Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    ::unlink(text.c_str());
-    if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(fd.get(), 4) != 0) {
+    ::unlink(path.c_str());
+    if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(fd.get(), 4) != 0) {
         return fail(os_error("making a machine's socket"));
     }
     return fd;
@@ -45,7 +45,8 @@ Result<Fd> listen_at(const fs::path& path) {
 
 class Qemu final : public ports::Hypervisor {
 public:
-    Qemu(asio::any_io_executor executor, Settings settings) : executor_{std::move(executor)}, settings_{std::move(settings)} {}
+    Qemu(asio::any_io_executor executor, Settings settings)
+        : executor_{std::move(executor)}, settings_{std::move(settings)} {}
 
     Task<std::shared_ptr<ports::Instance>> launch(ports::LaunchPlan plan, ports::Events events) override {
         CO_CHECK(co_await clear(plan.id, Remains::logs));
@@ -63,7 +64,9 @@ public:
         if (!process) {
             co_return fail(Code::not_found, "no process runs this machine");
         }
-        auto instance = std::make_shared<QemuInstance>(executor_, *std::move(process), folder(id), std::move(events), false);
+        auto instance = std::make_shared<QemuInstance>(
+            executor_, *std::move(process), folder(id), std::move(events), false
+        );
         CO_CHECK(co_await instance->connect(adopt_limit, settings_.console_log_bytes));
         CO_CHECK(co_await instance->verify(uuid_of(id)));
         co_return std::shared_ptr<ports::Instance>{std::move(instance)};
@@ -104,7 +107,10 @@ public:
     Task<ports::HypervisorFacts> facts() override {
         const auto path = find_program(settings_.binary);
         if (path.empty()) {
-            co_return fail(Error{Code::unavailable, "the program " + quote(settings_.binary) + " is missing or cannot be executed"}
+            co_return fail(Error{
+                Code::unavailable,
+                "the program " + quote(settings_.binary) + " is missing or cannot be executed"
+            }
                                .with_slug("qemu-missing")
                                .with_hint("install qemu-system-x86, or set qemu_binary"));
         }
@@ -128,7 +134,8 @@ private:
 
     const Accelerator& accelerator() {
         if (!accelerator_) {
-            accelerator_ = settings_.accelerator == "auto" ? choose_accelerator() : Accelerator{settings_.accelerator, "configured"};
+            accelerator_ = settings_.accelerator == "auto" ? choose_accelerator()
+                                                           : Accelerator{settings_.accelerator, "configured"};
         }
         return *accelerator_;
     }
@@ -143,7 +150,8 @@ private:
         fs::permissions(where, fs::perms::owner_all, failed);
         const auto config = where / "boot.cfg";
         const bool calibrate = accelerator().name == "tcg" && machine_type(settings_, plan) == "microvm";
-        CO_CHECK(write_file(config, boot_config(settings_, plan, calibrate ? tsc_khz() : std::nullopt), 0600));
+        CO_CHECK(write_file(config, boot_config(settings_, plan, calibrate ? tsc_khz() : std::nullopt), 0600)
+        );
         fs::remove(where / "qemu.log", failed);
         const Fd log{::open((where / "qemu.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
         if (!log) {
@@ -159,7 +167,8 @@ private:
         console.reset();
         processes_[plan.id] = process.pid;
         fault_point("launch.spawned");
-        auto instance = std::make_shared<QemuInstance>(executor_, std::move(process), where, std::move(events), true);
+        auto instance =
+            std::make_shared<QemuInstance>(executor_, std::move(process), where, std::move(events), true);
         CO_CHECK(co_await instance->connect(launch_limit, settings_.console_log_bytes));
         fs::remove(config, failed);
         fault_point("launch.connected");
@@ -191,7 +200,9 @@ private:
         deadline.cancel();
         (void)reap(*process);
         if (failed) {
-            co_return fail(Code::timed_out, "QEMU (process " + std::to_string(process->pid) + ") does not die");
+            co_return fail(
+                Code::timed_out, "QEMU (process " + std::to_string(process->pid) + ") does not die"
+            );
         }
         co_return Result<void>{};
     }

@@ -36,19 +36,25 @@ std::string describe(const Exit& exit, const std::filesystem::path& folder) {
         return "QEMU exited with status " + std::to_string(exit.value) + (words.empty() ? "" : ": " + words);
     }
     const char* known = sigdescr_np(exit.value);
-    const std::string which = std::to_string(exit.value) + " (" + (known == nullptr ? "unknown" : known) + ")";
-    const bool crash = exit.value == SIGSEGV || exit.value == SIGABRT || exit.value == SIGBUS || exit.value == SIGILL ||
-                       exit.value == SIGFPE || exit.value == SIGSYS;
+    const std::string which =
+        std::to_string(exit.value) + " (" + (known == nullptr ? "unknown" : known) + ")";
+    const bool crash = exit.value == SIGSEGV || exit.value == SIGABRT || exit.value == SIGBUS ||
+                       exit.value == SIGILL || exit.value == SIGFPE || exit.value == SIGSYS;
     if (crash) {
         return "QEMU crashed with signal " + which;
     }
-    return "QEMU was killed by signal " + which + ", from outside the service or by the kernel for lack of memory";
+    return "QEMU was killed by signal " + which +
+           ", from outside the service or by the kernel for lack of memory";
 }
 
 }  // namespace
 
 QemuInstance::QemuInstance(
-    asio::any_io_executor executor, Process process, std::filesystem::path folder, ports::Events events, bool child
+    asio::any_io_executor executor,
+    Process process,
+    std::filesystem::path folder,
+    ports::Events events,
+    bool child
 )
     : executor_{executor},
       process_{std::move(process)},
@@ -74,7 +80,8 @@ Task<void> QemuInstance::connect(std::chrono::milliseconds limit, std::size_t co
             self->on_event(name, data);
         }
     };
-    // Watched from the start, so that a process that dies at once is reaped too. Holds its own share of the instance.
+    // Watched from the start, so that a process that dies at once is reaped too. Holds its own share of the
+    // instance.
     asio::co_spawn(executor_, [self = shared_from_this()] { return self->watch(); }, asio::detached);
     auto monitor = co_await Monitor::connect(folder_ / "qmp.sock", std::move(on_event), limit);
     if (!monitor) {
@@ -84,7 +91,10 @@ Task<void> QemuInstance::connect(std::chrono::milliseconds limit, std::size_t co
             (void)co_await gone_within(kill_limit);
         }
         const auto words = last_words(folder_);
-        co_return fail(words.empty() ? std::move(error) : Error{Code::unavailable, "QEMU said: " + words}.with_slug("qemu-failed"));
+        co_return fail(
+            words.empty() ? std::move(error)
+                          : Error{Code::unavailable, "QEMU said: " + words}.with_slug("qemu-failed")
+        );
     }
     monitor_ = *std::move(monitor);
     console_ = std::make_shared<Console>(executor_, folder_, console_log_bytes);
@@ -157,7 +167,11 @@ Task<void> QemuInstance::end() {
         }
     }
     if (!co_await gone_within(kill_limit)) {
-        co_return fail(Code::timed_out, "QEMU (process " + std::to_string(process_.pid) + ") does not die; the host's disk or memory may be stuck");
+        co_return fail(
+            Code::timed_out,
+            "QEMU (process " + std::to_string(process_.pid) +
+                ") does not die; the host's disk or memory may be stuck"
+        );
     }
     co_return Result<void>{};
 }

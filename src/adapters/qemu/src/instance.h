@@ -1,8 +1,5 @@
 #pragma once
 
-#include "console.h"
-#include "monitor.h"
-#include "process.h"
 #include "vmm/ports/hypervisor.h"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -11,15 +8,26 @@
 #include <memory>
 #include <string>
 
+#include "console.h"
+#include "monitor.h"
+#include "process.h"
+
 namespace vmm::qemu {
 
 // One QEMU process: its monitor, its console, and the watch on its end.
 class QemuInstance final : public ports::Instance, public std::enable_shared_from_this<QemuInstance> {
 public:
-    QemuInstance(asio::any_io_executor executor, Process process, std::filesystem::path folder, ports::Events events, bool child);
+    QemuInstance(
+        asio::any_io_executor executor,
+        Process process,
+        std::filesystem::path folder,
+        ports::Events events,
+        bool child
+    );
     ~QemuInstance() override;
 
-    // Connects to the monitor within the limit and to the console, and begins to watch. Fails when the process dies first.
+    // Connects to the monitor within the limit and to the console, and begins to watch. Fails when the
+    // process dies first.
     Task<void> connect(std::chrono::milliseconds limit, std::size_t console_log_bytes);
 
     // Fails unless the process says that it is this machine.

@@ -10,6 +10,8 @@
 #include <boost/asio/write.hpp>
 #include <spdlog/spdlog.h>
 
+#include "socket_path.h"
+
 namespace vmm::qemu {
 namespace {
 
@@ -17,7 +19,9 @@ constexpr std::size_t longest_line = 4 << 20;
 constexpr std::int64_t greeting_id = 0;
 
 std::unexpected<Error> gone() {
-    return fail(Error{Code::unavailable, "the connection to QEMU's monitor is closed"}.with_slug("monitor-gone"));
+    return fail(
+        Error{Code::unavailable, "the connection to QEMU's monitor is closed"}.with_slug("monitor-gone")
+    );
 }
 
 }  // namespace
@@ -50,12 +54,15 @@ QmpLine read_qmp_line(std::string_view line) {
     return out;
 }
 
-Monitor::Monitor(asio::any_io_executor executor, OnEvent on_event) : socket_{std::move(executor)}, on_event_{std::move(on_event)} {}
+Monitor::Monitor(asio::any_io_executor executor, OnEvent on_event)
+    : socket_{std::move(executor)}, on_event_{std::move(on_event)} {}
 
-Task<std::shared_ptr<Monitor>> Monitor::connect(std::filesystem::path socket, OnEvent on_event, std::chrono::milliseconds limit) {
+Task<std::shared_ptr<Monitor>>
+Monitor::connect(std::filesystem::path socket, OnEvent on_event, std::chrono::milliseconds limit) {
     const auto executor = co_await asio::this_coro::executor;
     auto monitor = std::make_shared<Monitor>(executor, std::move(on_event));
-    const asio::local::stream_protocol::endpoint endpoint{socket.string()};
+    const SocketPath name{socket};
+    const asio::local::stream_protocol::endpoint endpoint{name.text()};
     const auto [failed] = co_await monitor->socket_.async_connect(endpoint, as_value);
     if (failed) {
         co_return fail(Code::unavailable, "QEMU's monitor cannot be reached: " + failed.message());
@@ -71,7 +78,9 @@ Task<void> Monitor::wait_for_greeting(std::chrono::milliseconds limit) {
     waiter->timer.expires_after(limit);
     waiting_.emplace(greeting_id, waiter);
     // Not in a Group: it holds its own share of the monitor and ends when the socket closes.
-    asio::co_spawn(socket_.get_executor(), [self = shared_from_this()] { return self->read(); }, asio::detached);
+    asio::co_spawn(
+        socket_.get_executor(), [self = shared_from_this()] { return self->read(); }, asio::detached
+    );
     co_await waiter->timer.async_wait(as_value);
     waiting_.erase(greeting_id);
     if (!waiter->answer) {
@@ -81,7 +90,8 @@ Task<void> Monitor::wait_for_greeting(std::chrono::milliseconds limit) {
     co_return Result<void>{};
 }
 
-Task<json::Value> Monitor::execute(std::string command, std::string arguments, std::chrono::milliseconds limit) {
+Task<json::Value>
+Monitor::execute(std::string command, std::string arguments, std::chrono::milliseconds limit) {
     if (!open_) {
         co_return gone();
     }
@@ -122,8 +132,9 @@ void Monitor::close() {
 asio::awaitable<void> Monitor::read() {
     std::string buffer;
     while (open_) {
-        const auto [failed, count] =
-            co_await asio::async_read_until(socket_, asio::dynamic_buffer(buffer, longest_line), '\n', as_value);
+        const auto [failed, count] = co_await asio::async_read_until(
+            socket_, asio::dynamic_buffer(buffer, longest_line), '\n', as_value
+        );
         if (failed) {
             break;
         }
@@ -151,7 +162,8 @@ void Monitor::take(const std::string& line) {
     if (got.error.empty()) {
         waiter->second->answer = std::move(got.data);
     } else {
-        waiter->second->answer = fail(Error{Code::unavailable, std::move(got.error)}.with_slug("qemu-refused"));
+        waiter->second->answer =
+            fail(Error{Code::unavailable, std::move(got.error)}.with_slug("qemu-refused"));
     }
     waiter->second->timer.expires_at(asio::steady_timer::time_point::min());
 }

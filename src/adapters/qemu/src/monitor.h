@@ -14,18 +14,21 @@
 
 namespace vmm::qemu {
 
-// A QMP connection: commands with deadlines, matched to their answers by id, and events as they come. Reads as long as it
-// is open, so it never makes QEMU wait. Used on one single-threaded executor; keep it in a shared_ptr.
+// A QMP connection: commands with deadlines, matched to their answers by id, and events as they come. Reads
+// as long as it is open, so it never makes QEMU wait. Used on one single-threaded executor; keep it in a
+// shared_ptr.
 class Monitor : public std::enable_shared_from_this<Monitor> {
 public:
     using OnEvent = std::function<void(const std::string& name, const json::Value& data)>;
 
     // Connects, awaits the greeting and negotiates. unavailable, timed_out.
-    static Task<std::shared_ptr<Monitor>> connect(std::filesystem::path socket, OnEvent on_event, std::chrono::milliseconds limit);
+    static Task<std::shared_ptr<Monitor>>
+    connect(std::filesystem::path socket, OnEvent on_event, std::chrono::milliseconds limit);
 
     Monitor(asio::any_io_executor executor, OnEvent on_event);
 
-    // The value of "return". `arguments` is a JSON object or empty. unavailable with QEMU's own words, timed_out.
+    // The value of "return". `arguments` is a JSON object or empty. unavailable with QEMU's own words,
+    // timed_out.
     Task<json::Value> execute(std::string command, std::string arguments, std::chrono::milliseconds limit);
 
     [[nodiscard]] bool is_open() const { return open_; }
@@ -60,6 +63,7 @@ struct QmpLine {
     json::Value data;
     std::string error;  // QEMU's description; empty for a success
 };
+
 QmpLine read_qmp_line(std::string_view line);
 
 }  // namespace vmm::qemu

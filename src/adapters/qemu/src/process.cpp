@@ -1,6 +1,5 @@
 #include "process.h"
 
-#include "argv.h"
 #include "vmm/base/text.h"
 
 #include <boost/asio/buffer.hpp>
@@ -16,6 +15,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+
+#include "argv.h"
 
 namespace vmm::qemu {
 namespace {
@@ -49,7 +50,9 @@ public:
         posix_spawnattr_setsigmask(&attributes_, &signals);
         sigfillset(&signals);
         posix_spawnattr_setsigdefault(&attributes_, &signals);
-        posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        posix_spawnattr_setflags(
+            &attributes_, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+        );
     }
 
     Attributes(const Attributes&) = delete;
@@ -73,12 +76,19 @@ std::string arguments_of(pid_t pid) {
 
 }  // namespace
 
-Result<Process> spawn(const std::string& program, const std::vector<std::string>& arguments, int log, const std::vector<int>& descriptors) {
+Result<Process> spawn(
+    const std::string& program,
+    const std::vector<std::string>& arguments,
+    int log,
+    const std::vector<int>& descriptors
+) {
     const auto path = find_program(program);
     if (path.empty()) {
-        return fail(Error{Code::unavailable, "the program " + quote(program) + " is missing or cannot be executed"}
-                        .with_slug("qemu-missing")
-                        .with_hint("install qemu-system-x86, or set qemu_binary"));
+        return fail(
+            Error{Code::unavailable, "the program " + quote(program) + " is missing or cannot be executed"}
+                .with_slug("qemu-missing")
+                .with_hint("install qemu-system-x86, or set qemu_binary")
+        );
     }
     Actions actions;
     posix_spawn_file_actions_addopen(actions.get(), 0, "/dev/null", O_RDONLY, 0);
@@ -108,7 +118,8 @@ Result<Process> spawn(const std::string& program, const std::vector<std::string>
 
     Attributes attributes;
     pid_t pid = 0;
-    const int failed = posix_spawn(&pid, path.c_str(), actions.get(), attributes.get(), argv.data(), envp.data());
+    const int failed =
+        posix_spawn(&pid, path.c_str(), actions.get(), attributes.get(), argv.data(), envp.data());
     if (failed != 0) {
         return fail(os_error("starting " + program, failed == ENOENT ? EACCES : failed).while_doing("QEMU"));
     }
@@ -117,7 +128,10 @@ Result<Process> spawn(const std::string& program, const std::vector<std::string>
 
 std::optional<Exit> reap(const Process& process) {
     siginfo_t info{};
-    if (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process.pidfd.get()), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) {
+    if (waitid(
+            static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process.pidfd.get()), &info, WEXITED | WNOHANG
+        ) != 0 ||
+        info.si_pid == 0) {
         return std::nullopt;
     }
     return Exit{info.si_code != CLD_EXITED, info.si_status};
@@ -158,7 +172,8 @@ fs::path find_program(const std::string& program) {
     if (program.contains('/')) {
         return usable(program) ? fs::path{program} : fs::path{};
     }
-    const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nothing here sets the environment
+    const char* path =
+        std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nothing here sets the environment
     for (const auto& folder : split(path == nullptr ? "/usr/bin:/bin" : path, ':')) {
         if (usable(fs::path{folder} / program)) {
             return fs::path{folder} / program;
@@ -167,7 +182,8 @@ fs::path find_program(const std::string& program) {
     return {};
 }
 
-Task<std::string> output_of(std::string program, std::vector<std::string> arguments, std::chrono::milliseconds limit) {
+Task<std::string>
+output_of(std::string program, std::vector<std::string> arguments, std::chrono::milliseconds limit) {
     std::array<int, 2> ends{};
     if (pipe2(ends.data(), O_CLOEXEC) != 0) {
         co_return fail(os_error("making a pipe"));
@@ -199,7 +215,9 @@ Task<std::string> output_of(std::string program, std::vector<std::string> argume
     co_await gone.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
     (void)reap(process);
     if (!in_time) {
-        co_return fail(Code::timed_out, program + " did not answer within " + std::to_string(limit.count()) + " ms");
+        co_return fail(
+            Code::timed_out, program + " did not answer within " + std::to_string(limit.count()) + " ms"
+        );
     }
     co_return output;
 }

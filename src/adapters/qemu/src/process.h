@@ -20,15 +20,21 @@ struct Process {
     Fd pidfd;
 };
 
-// Starts a program in a session of its own, with no terminal, an almost empty environment, `log` as output, and exactly
-// the given descriptors, as 3, 4, ... unavailable "qemu-missing" when it cannot be executed.
-Result<Process> spawn(const std::string& program, const std::vector<std::string>& arguments, int log, const std::vector<int>& descriptors);
+// Starts a program in a session of its own, with no terminal, an almost empty environment, `log` as output,
+// and exactly the given descriptors, as 3, 4, ... unavailable "qemu-missing" when it cannot be executed.
+Result<Process> spawn(
+    const std::string& program,
+    const std::vector<std::string>& arguments,
+    int log,
+    const std::vector<int>& descriptors
+);
 
 // How a child ended, once it has; nothing when it is not our child or still runs. Takes the zombie away.
 struct Exit {
     bool by_signal = false;
     int value = 0;  // the signal or the status
 };
+
 std::optional<Exit> reap(const Process& process);
 
 void kill(const Process& process);
@@ -39,10 +45,12 @@ std::map<std::string, pid_t> find_processes();
 // The process if it (still) runs the machine with this id.
 std::optional<Process> open_process(pid_t pid, const std::string& id);
 
-// The path of a program, looked up in PATH unless it has a slash; empty when there is none or it cannot be executed.
+// The path of a program, looked up in PATH unless it has a slash; empty when there is none or it cannot be
+// executed.
 std::filesystem::path find_program(const std::string& program);
 
 // Output of a short-lived program, at most 64 KiB and for at most `limit`. unavailable, timed_out.
-Task<std::string> output_of(std::string program, std::vector<std::string> arguments, std::chrono::milliseconds limit);
+Task<std::string>
+output_of(std::string program, std::vector<std::string> arguments, std::chrono::milliseconds limit);
 
 }  // namespace vmm::qemu

@@ -35,7 +35,9 @@ std::string text_column(sqlite3_stmt* statement, int column) {
 }
 
 ports::Record row(sqlite3_stmt* statement) {
-    ports::Record record{text_column(statement, 0), text_column(statement, 1), sqlite3_column_int64(statement, 2), {}};
+    ports::Record record{
+        text_column(statement, 0), text_column(statement, 1), sqlite3_column_int64(statement, 2), {}
+    };
     if (sqlite3_column_type(statement, 3) != SQLITE_NULL) {
         record.expires_at = Timestamp{sqlite3_column_int64(statement, 3)};
     }
@@ -75,9 +77,11 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& file) 
         return fail(os_error("opening the state database " + file.string()));
     }
     if (::flock(engine->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-        return fail(Error{Code::unavailable, "the state database " + file.string() + " is in use by another process"}
-                        .with_slug("state-store-locked")
-                        .with_hint("stop the other vmm-service, or give this one a state_url of its own"));
+        return fail(
+            Error{Code::unavailable, "the state database " + file.string() + " is in use by another process"}
+                .with_slug("state-store-locked")
+                .with_hint("stop the other vmm-service, or give this one a state_url of its own")
+        );
     }
     sqlite3* db = nullptr;
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -101,23 +105,26 @@ Result<void> Engine::check_schema() {
     CHECK(run("PRAGMA journal_size_limit=4194304"));
     TRY(const auto version, scalar("PRAGMA user_version"));
     if (version > layout_version) {
-        return fail(
-            Error{
-                Code::unavailable,
-                "the state database has layout " + std::to_string(version) + "; this program knows up to " + std::to_string(layout_version)
-            }
-                .with_slug("state-store-newer")
-                .with_hint("run the newer vmm-service that wrote it, or restore a backup")
-        );
+        return fail(Error{
+            Code::unavailable,
+            "the state database has layout " + std::to_string(version) + "; this program knows up to " +
+                std::to_string(layout_version)
+        }
+                        .with_slug("state-store-newer")
+                        .with_hint("run the newer vmm-service that wrote it, or restore a backup"));
     }
     if (version == 0) {
         TRY(const auto tables, scalar("SELECT count(*) FROM sqlite_schema"));
         if (tables != 0) {
-            return fail(Error{Code::unavailable, "this SQLite file holds something else than a state database"}.with_slug("state-store-foreign"));
+            return fail(
+                Error{Code::unavailable, "this SQLite file holds something else than a state database"}
+                    .with_slug("state-store-foreign")
+            );
         }
         CHECK(
             run("BEGIN;"
-                "CREATE TABLE kv(key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL, expires_at INTEGER) WITHOUT ROWID;"
+                "CREATE TABLE kv(key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL, "
+                "expires_at INTEGER) WITHOUT ROWID;"
                 "CREATE INDEX kv_expiry ON kv(expires_at) WHERE expires_at IS NOT NULL;"
                 "CREATE TABLE counter(revision INTEGER NOT NULL);"
                 "INSERT INTO counter VALUES(0);"
@@ -136,7 +143,8 @@ Result<void> Engine::run(const char* sql) {
         bool damaged = false;
     } seen;
 
-    // quick_check reports damage as rows that are not "ok"; every other statement here has no rows that matter.
+    // quick_check reports damage as rows that are not "ok"; every other statement here has no rows that
+    // matter.
     const bool check = std::string_view{sql}.starts_with("PRAGMA quick_check");
     const auto on_row = [](void* context, int columns, char** values, char**) {
         if (columns > 0 && values[0] != nullptr && std::string_view{values[0]} != "ok") {
@@ -148,28 +156,41 @@ Result<void> Engine::run(const char* sql) {
         return fail(error("preparing"));
     }
     if (seen.damaged) {
-        return fail(Error{Code::unavailable, "the state database is damaged"}.with_slug("state-store-damaged").with_hint("restore it from a backup"));
+        return fail(Error{Code::unavailable, "the state database is damaged"}
+                        .with_slug("state-store-damaged")
+                        .with_hint("restore it from a backup"));
     }
     return {};
 }
 
 Result<Engine::Statement> Engine::prepare(std::string_view sql) {
     sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v3(db_.get(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
+    if (sqlite3_prepare_v3(
+            db_.get(),
+            sql.data(),
+            static_cast<int>(sql.size()),
+            SQLITE_PREPARE_PERSISTENT,
+            &statement,
+            nullptr
+        ) != SQLITE_OK) {
         return fail(error("preparing"));
     }
     return Statement{statement};
 }
 
 Result<void> Engine::prepare_all() {
-    TRY(select_, prepare("SELECT key, value, revision, expires_at FROM kv WHERE key=?1 AND (expires_at IS NULL OR expires_at>?2)"));
+    TRY(select_,
+        prepare("SELECT key, value, revision, expires_at FROM kv WHERE key=?1 AND (expires_at IS NULL OR "
+                "expires_at>?2)"));
     TRY(revision_, prepare("SELECT revision FROM kv WHERE key=?1"));
     TRY(upsert_,
-        prepare("INSERT INTO kv(key, value, revision, expires_at) VALUES(?1,?2,?3,?4) ON CONFLICT(key) DO UPDATE SET "
+        prepare("INSERT INTO kv(key, value, revision, expires_at) VALUES(?1,?2,?3,?4) ON CONFLICT(key) DO "
+                "UPDATE SET "
                 "value=excluded.value, revision=excluded.revision, expires_at=excluded.expires_at"));
     TRY(remove_, prepare("DELETE FROM kv WHERE key=?1"));
     TRY(list_,
-        prepare("SELECT key, value, revision, expires_at FROM kv WHERE key>=?1 AND key<?2 AND key>?3 AND (expires_at IS NULL OR "
+        prepare("SELECT key, value, revision, expires_at FROM kv WHERE key>=?1 AND key<?2 AND key>?3 AND "
+                "(expires_at IS NULL OR "
                 "expires_at>?4) ORDER BY key LIMIT ?5"));
     TRY(expire_, prepare("DELETE FROM kv WHERE expires_at IS NOT NULL AND expires_at<=?1"));
     return {};
@@ -227,14 +248,18 @@ Result<std::int64_t> Engine::apply(const ports::Transaction& transaction) {
     for (const auto& [key, expected] : transaction.expect) {
         TRY(const auto found, revision_of(key));
         if (found != expected) {
-            return fail(Error{Code::conflict, "the record has changed in between"}.with_slug("store-conflict").with_field(key));
+            return fail(Error{Code::conflict, "the record has changed in between"}
+                            .with_slug("store-conflict")
+                            .with_field(key));
         }
     }
     const std::int64_t revision = last_revision_ + 1;
     for (const auto& put : transaction.puts) {
         const Use use{upsert_.get()};
         bind_text(upsert_.get(), 1, put.key);
-        sqlite3_bind_blob(upsert_.get(), 2, put.value.data(), static_cast<int>(put.value.size()), SQLITE_TRANSIENT);
+        sqlite3_bind_blob(
+            upsert_.get(), 2, put.value.data(), static_cast<int>(put.value.size()), SQLITE_TRANSIENT
+        );
         sqlite3_bind_int64(upsert_.get(), 3, revision);
         if (put.expires_at) {
             sqlite3_bind_int64(upsert_.get(), 4, put.expires_at->ms);
@@ -264,7 +289,8 @@ Result<ports::Record> Engine::get(const std::string& key, Timestamp at) {
     return fail(error("reading"));
 }
 
-Result<std::vector<ports::Record>> Engine::list(const std::string& prefix, const std::string& after, std::size_t limit, Timestamp at) {
+Result<std::vector<ports::Record>>
+Engine::list(const std::string& prefix, const std::string& after, std::size_t limit, Timestamp at) {
     const Use use{list_.get()};
     bind_text(list_.get(), 1, prefix);
     bind_text(list_.get(), 2, prefix.empty() ? std::string{"\xff"} : end_of(prefix));

@@ -26,7 +26,8 @@ public:
     void roll_back();
 
     Result<ports::Record> get(const std::string& key, Timestamp at);
-    Result<std::vector<ports::Record>> list(const std::string& prefix, const std::string& after, std::size_t limit, Timestamp at);
+    Result<std::vector<ports::Record>>
+    list(const std::string& prefix, const std::string& after, std::size_t limit, Timestamp at);
     Result<std::int64_t> drop_expired(Timestamp at);
 
 private:

@@ -1,7 +1,5 @@
 #include "vmm/sqlite/store.h"
 
-#include "engine.h"
-
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -12,11 +10,14 @@
 #include <optional>
 #include <thread>
 
+#include "engine.h"
+
 namespace vmm::sqlite {
 namespace {
 
-// One piece of work for the writer's thread. `run` does it within the batch's transaction; it fails when the whole batch
-// must be rolled back. `finish` hands the outcome back, with the batch's own failure in place of a success.
+// One piece of work for the writer's thread. `run` does it within the batch's transaction; it fails when the
+// whole batch must be rolled back. `finish` hands the outcome back, with the batch's own failure in place of
+// a success.
 struct Job {
     std::function<Result<void>(Engine&)> run;
     std::function<void(const Result<void>& committed)> finish;
@@ -25,7 +26,8 @@ struct Job {
 
 class Store final : public ports::StateStore {
 public:
-    explicit Store(std::unique_ptr<Engine> engine) : engine_{std::move(engine)}, writer_{[this] { work(); }} {}
+    explicit Store(std::unique_ptr<Engine> engine)
+        : engine_{std::move(engine)}, writer_{[this] { work(); }} {}
 
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
@@ -41,12 +43,16 @@ public:
 
     Task<std::int64_t> commit(ports::Transaction transaction) override {
         auto shared = std::make_shared<ports::Transaction>(std::move(transaction));
-        auto work = std::function<Result<std::int64_t>(Engine&)>{[shared](Engine& engine) { return engine.apply(*shared); }};
+        auto work = std::function<Result<std::int64_t>(Engine&)>{[shared](Engine& engine) {
+            return engine.apply(*shared);
+        }};
         co_return co_await submit<std::int64_t>(std::move(work), true);
     }
 
     Task<ports::Record> get(std::string key) override {
-        auto work = std::function<Result<ports::Record>(Engine&)>{[key](Engine& engine) { return engine.get(key, now()); }};
+        auto work = std::function<Result<ports::Record>(Engine&)>{[key](Engine& engine) {
+            return engine.get(key, now());
+        }};
         co_return co_await submit<ports::Record>(std::move(work), false);
     }
 
@@ -59,7 +65,9 @@ public:
     }
 
     Task<std::int64_t> drop_expired(Timestamp at) override {
-        auto work = std::function<Result<std::int64_t>(Engine&)>{[at](Engine& engine) { return engine.drop_expired(at); }};
+        auto work = std::function<Result<std::int64_t>(Engine&)>{[at](Engine& engine) {
+            return engine.drop_expired(at);
+        }};
         co_return co_await submit<std::int64_t>(std::move(work), true);
     }
 
@@ -80,7 +88,8 @@ private:
         job.run = [work = std::move(work), outcome](Engine& engine) -> Result<void> {
             outcome->emplace(work(engine));
             const Result<T>& got = **outcome;
-            // A transaction that found other revisions has changed nothing; any other failure may be half done.
+            // A transaction that found other revisions has changed nothing; any other failure may be half
+            // done.
             if (!got && got.error().code() != Code::conflict && got.error().code() != Code::not_found) {
                 return std::unexpected{got.error()};
             }

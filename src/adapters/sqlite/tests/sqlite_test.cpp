@@ -1,11 +1,12 @@
 #include "vmm/sqlite/store.h"
-#include "vmm_test/state_store_contract.h"
 
 #include <sqlite3.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include "vmm_test/state_store_contract.h"
 
 namespace vmm::sqlite {
 namespace {
@@ -33,7 +34,9 @@ private:
 // A store that takes its folder with it.
 class Temporary final : public ports::StateStore {
 public:
-    Task<std::int64_t> commit(ports::Transaction transaction) override { return store_->commit(std::move(transaction)); }
+    Task<std::int64_t> commit(ports::Transaction transaction) override {
+        return store_->commit(std::move(transaction));
+    }
 
     Task<ports::Record> get(std::string key) override { return store_->get(std::move(key)); }
 
@@ -55,7 +58,9 @@ private:
 
 namespace vmm::test {
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, StateStoreContract, ::testing::Values([] { return std::make_unique<sqlite::Temporary>(); }));
+INSTANTIATE_TEST_SUITE_P(Sqlite, StateStoreContract, ::testing::Values([] {
+                             return std::make_unique<sqlite::Temporary>();
+                         }));
 
 }  // namespace vmm::test
 
@@ -91,7 +96,8 @@ TEST(Sqlite, RefusesWhatIsNoDatabase) {
 
 TEST(Sqlite, RefusesANewerLayoutAndAForeignDatabase) {
     const Folder folder;
-    for (const auto& [name, sql, slug] : std::initializer_list<std::tuple<const char*, const char*, const char*>>{
+    for (const auto& [name, sql, slug] :
+         std::initializer_list<std::tuple<const char*, const char*, const char*>>{
              {"newer.db", "PRAGMA user_version=99", "state-store-newer"},
              {"foreign.db", "CREATE TABLE other(x)", "state-store-foreign"},
          }) {

@@ -1,20 +1,24 @@
 #pragma once
 
 #include "vmm/ports/state_store.h"
-#include "vmm_test/run.h"
 
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <memory>
 
+#include "vmm_test/run.h"
+
 namespace vmm::test {
 
 // What every StateStore promises. Each engine instantiates it with a way to open an empty store.
-class StateStoreContract : public ::testing::TestWithParam<std::function<std::unique_ptr<ports::StateStore>()>> {
+class StateStoreContract
+    : public ::testing::TestWithParam<std::function<std::unique_ptr<ports::StateStore>()>> {
 protected:
     Result<std::int64_t> commit(
-        std::vector<ports::Expectation> expect, std::vector<ports::Put> puts, std::vector<std::string> removes = {}
+        std::vector<ports::Expectation> expect,
+        std::vector<ports::Put> puts,
+        std::vector<std::string> removes = {}
     ) {
         return run(store->commit({std::move(expect), std::move(puts), std::move(removes)}));
     }
@@ -55,7 +59,9 @@ TEST_P(StateStoreContract, RemovesAndPutsInOneTransaction) {
 }
 
 TEST_P(StateStoreContract, ListsAPrefixInOrderAndInPages) {
-    ASSERT_TRUE(commit({}, {{"/v/2", "", {}}, {"/v/1", "", {}}, {"/v/3", "", {}}, {"/w/1", "", {}}, {"/v", "", {}}}));
+    ASSERT_TRUE(
+        commit({}, {{"/v/2", "", {}}, {"/v/1", "", {}}, {"/v/3", "", {}}, {"/w/1", "", {}}, {"/v", "", {}}})
+    );
     const auto page = run(store->list("/v/", "", 2));
     ASSERT_TRUE(page);
     ASSERT_EQ(page->size(), 2U);

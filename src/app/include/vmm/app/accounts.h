@@ -30,17 +30,22 @@ public:
     [[nodiscard]] bool administrator(const domain::Address& address) const;
     [[nodiscard]] bool registered(const domain::Address& address) const;
 
-    // Creates or changes an account. forbidden: creating is for administrators, and for anyone about themselves when
-    // registration is open. `expected_revision` as for If-Match.
+    // Creates or changes an account. forbidden: creating is for administrators, and for anyone about
+    // themselves when registration is open. `expected_revision` as for If-Match.
     Task<domain::Account> put(
-        domain::Caller caller, domain::Address address, std::string name, std::optional<std::int64_t> expected_revision, Ticket ticket
+        domain::Caller caller,
+        domain::Address address,
+        std::string name,
+        std::optional<std::int64_t> expected_revision,
+        Ticket ticket
     );
 
     // conflict "account-owns-machines" while machines are owned.
     Task<void> remove(domain::Caller caller, domain::Address address, Ticket ticket);
 
     // not_found for others than self and administrators.
-    [[nodiscard]] Result<domain::Account> show(const domain::Caller& caller, const domain::Address& address) const;
+    [[nodiscard]] Result<domain::Account> show(const domain::Caller& caller, const domain::Address& address)
+        const;
 
 private:
     const Settings& settings_;

@@ -11,7 +11,8 @@
 
 namespace vmm::app {
 
-// A machine as a developer orders it. What is not given comes from the Formfile, the image, or the configuration.
+// A machine as a developer orders it. What is not given comes from the Formfile, the image, or the
+// configuration.
 struct CreateVm {
     std::string name;
     std::string formfile;
@@ -39,24 +40,33 @@ struct Begun {
     bool recalled = false;  // begun by an earlier request with this Idempotency-Key
 };
 
-// All machines of this node, and what callers may do with them. Used on the application's executor. A machine that the
-// caller may not see does not exist for them: not_found.
+// All machines of this node, and what callers may do with them. Used on the application's executor. A machine
+// that the caller may not see does not exist for them: not_found.
 class Fleet {
 public:
     explicit Fleet(World& world) : world_{world} {}
 
-    // Reads the machines from the store, finds out what became of each, and removes from the host what belongs to none.
+    // Reads the machines from the store, finds out what became of each, and removes from the host what
+    // belongs to none.
     Task<void> load();
 
     Task<Begun> create(domain::Caller caller, CreateVm wanted, Ticket ticket);
 
     Task<Begun> begin(
-        domain::Caller caller, std::string id, domain::Job job, JobOptions options, Ticket ticket,
+        domain::Caller caller,
+        std::string id,
+        domain::Job job,
+        JobOptions options,
+        Ticket ticket,
         std::optional<std::int64_t> expected_revision
     );
 
     Task<VmView> update(
-        domain::Caller caller, std::string id, Change change, Ticket ticket, std::optional<std::int64_t> expected_revision
+        domain::Caller caller,
+        std::string id,
+        Change change,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
     );
 
     // Proved by its one-time token alone; unauthenticated for anything else.
@@ -68,7 +78,8 @@ public:
 private:
     Task<std::optional<Begun>> recall(Ticket ticket);
     Result<domain::Vm> shaped(const domain::Caller& caller, const CreateVm& wanted) const;
-    Result<std::shared_ptr<Machine>> find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
+    Result<std::shared_ptr<Machine>>
+    find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
     Task<void> read_machines();
     asio::awaitable<void> sweep();
     void forget_removed();

@@ -20,8 +20,8 @@ struct HealthReport {
     std::map<std::string, HealthCheck> checks;
 };
 
-// Whether the service can do its work. Looks at most once a second, however often it is asked. Used on the application's
-// executor.
+// Whether the service can do its work. Looks at most once a second, however often it is asked. Used on the
+// application's executor.
 class Health {
 public:
     explicit Health(World& world) : world_{world} {}
@@ -31,7 +31,8 @@ public:
 private:
     asio::awaitable<HealthCheck> check_store();
     asio::awaitable<HealthCheck> check_qemu(HealthCheck& accelerator);
-    [[nodiscard]] HealthCheck check_folder(const std::filesystem::path& folder, std::uint64_t needed_mib) const;
+    [[nodiscard]] HealthCheck check_folder(const std::filesystem::path& folder, std::uint64_t needed_mib)
+        const;
 
     World& world_;
     HealthReport last_;

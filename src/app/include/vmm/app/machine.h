@@ -24,8 +24,8 @@ struct JobOptions {
     bool force = false;
 };
 
-// One machine: the only object that changes its record, holds its process and runs its jobs. Lives from the creation, or
-// the service's start, until the machine is deleted. Used on the application's executor.
+// One machine: the only object that changes its record, holds its process and runs its jobs. Lives from the
+// creation, or the service's start, until the machine is deleted. Used on the application's executor.
 class Machine : public std::enable_shared_from_this<Machine> {
 public:
     // `stored_at` is the store's revision of the record, 0 when it is not stored yet.
@@ -33,13 +33,18 @@ public:
 
     [[nodiscard]] const domain::Vm& vm() const { return vm_; }
 
-    // Stores a new machine together with the operation that makes it, and begins to make it. conflict "name-taken".
+    // Stores a new machine together with the operation that makes it, and begins to make it. conflict
+    // "name-taken".
     Task<void> create(domain::Operation operation, Ticket ticket);
 
-    // Stores that the job is wanted and begins it; returns the operation's id. conflict when the machine's state or
-    // another operation forbids it, precondition_failed.
+    // Stores that the job is wanted and begins it; returns the operation's id. conflict when the machine's
+    // state or another operation forbids it, precondition_failed.
     Task<std::string> begin(
-        domain::Job job, JobOptions options, domain::Caller caller, Ticket ticket, std::optional<std::int64_t> expected_revision
+        domain::Job job,
+        JobOptions options,
+        domain::Caller caller,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
     );
 
     Task<void> update(Change change, Ticket ticket, std::optional<std::int64_t> expected_revision);
@@ -47,8 +52,8 @@ public:
     // The guest reports that it has booted. unauthenticated when it has reported before.
     Task<void> boot_completed(std::string address);
 
-    // Finds out what became of the machine while the service was away, takes its process over, and takes up the job that
-    // was interrupted, if there was one. To be awaited before the machine takes requests.
+    // Finds out what became of the machine while the service was away, takes its process over, and takes up
+    // the job that was interrupted, if there was one. To be awaited before the machine takes requests.
     asio::awaitable<void> recover(std::optional<domain::Operation> interrupted);
 
     // Says that the record is gone and nothing may use this object any more.
@@ -58,7 +63,8 @@ private:
     struct Outcome {
         Outcome(domain::Event on, std::string why) : event{on}, reason{std::move(why)} {}
 
-        Outcome(domain::Event on, std::string why, Error wrong) : event{on}, reason{std::move(why)}, error{std::move(wrong)} {}
+        Outcome(domain::Event on, std::string why, Error wrong)
+            : event{on}, reason{std::move(why)}, error{std::move(wrong)} {}
 
         domain::Event event;
         std::string reason;
@@ -72,8 +78,10 @@ private:
     asio::awaitable<void> record_fact(Mutation mutate, ports::Transaction transaction);
     asio::awaitable<void> finish(domain::Operation operation, Outcome outcome);
     asio::awaitable<void> vanish(domain::Operation operation, std::optional<Error> error);
-    Result<void> admit(domain::Job job, const JobOptions& options, std::optional<std::int64_t> expected_revision) const;
-    void add_answer(ports::Transaction& transaction, const domain::Operation& operation, const domain::Vm* vm) const;
+    Result<void>
+    admit(domain::Job job, const JobOptions& options, std::optional<std::int64_t> expected_revision) const;
+    void add_answer(ports::Transaction& transaction, const domain::Operation& operation, const domain::Vm* vm)
+        const;
     void arm_boot_token();
     void put_boot_token(const std::string& hash);
 

@@ -12,7 +12,8 @@
 
 namespace vmm::app {
 
-// The operations of the last day, open and ended, and those who wait for them. Used on the application's executor.
+// The operations of the last day, open and ended, and those who wait for them. Used on the application's
+// executor.
 class Operations {
 public:
     explicit Operations(ports::StateStore& store) : store_{store} {}
@@ -35,7 +36,10 @@ public:
 
     // Newest first.
     [[nodiscard]] Page list(
-        const domain::Caller& caller, const std::string& target, std::optional<domain::Progress> status, const std::string& after,
+        const domain::Caller& caller,
+        const std::string& target,
+        std::optional<domain::Progress> status,
+        const std::string& after,
         std::size_t limit
     ) const;
 

@@ -17,8 +17,8 @@ namespace vmm::app {
 
 using VmView = std::shared_ptr<const domain::Vm>;
 
-// The machines as last stored, for readers: one immutable value per machine, replaced when it changes. Thread-safe;
-// readers take a shared lock for the time of a look-up and never wait for the store.
+// The machines as last stored, for readers: one immutable value per machine, replaced when it changes.
+// Thread-safe; readers take a shared lock for the time of a look-up and never wait for the store.
 class Registry {
 public:
     struct Filter {
@@ -41,7 +41,12 @@ public:
     [[nodiscard]] VmView find(const std::string& id) const;
 
     // Machines that the caller may see, in id order, after `after`, at most `limit`.
-    [[nodiscard]] Page list(const domain::Caller& caller, const Filter& filter, const std::string& after, std::size_t limit) const;
+    [[nodiscard]] Page list(
+        const domain::Caller& caller,
+        const Filter& filter,
+        const std::string& after,
+        std::size_t limit
+    ) const;
 
     [[nodiscard]] std::size_t size() const;
     [[nodiscard]] std::size_t owned_by(const domain::Address& owner) const;

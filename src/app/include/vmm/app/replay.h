@@ -12,15 +12,16 @@
 
 namespace vmm::app {
 
-// The memory of signatures that have been used. Filled from the store at start; a claim becomes durable with the request's
-// intent, or by remember() for a request that had none. Thread-safe.
+// The memory of signatures that have been used. Filled from the store at start; a claim becomes durable with
+// the request's intent, or by remember() for a request that had none. Thread-safe.
 class Replay {
 public:
     explicit Replay(ports::StateStore& store) : store_{store} {}
 
     Task<void> load();
 
-    // Takes the pair; conflict "replayed-request" when it was taken before, unavailable when a million are held.
+    // Takes the pair; conflict "replayed-request" when it was taken before, unavailable when a million are
+    // held.
     Result<Ticket> claim(const domain::Address& address, const ports::Digest& digest, Timestamp expires);
 
     // Makes a claim durable that no intent has stored.

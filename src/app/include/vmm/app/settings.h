@@ -15,7 +15,7 @@ enum class Registration : std::uint8_t { closed, open };
 // What the configuration says to the application.
 struct Settings {
     std::string node = "node";
-    domain::Address::Bytes node_id{};           // the platform's id of this node, for instance ids
+    domain::Address::Bytes node_id{};  // the platform's id of this node, for instance ids
     std::uint64_t max_vms = 100;
     std::size_t concurrent_vm_starts = 5;
     std::uint32_t default_vcpus = 1;

@@ -24,9 +24,32 @@ struct Answer {
     std::string etag;
 };
 
-// What every machine works with. Outlives them all; everything in it is used on the application's executor, but for the
-// registry.
+// What every machine works with. Outlives them all; everything in it is used on the application's executor,
+// but for the registry.
 struct World {
+    World(
+        const Settings& what,
+        ports::StateStore& state,
+        ports::Hypervisor& runs,
+        ports::ImageStore& boots,
+        const ports::Host& below,
+        const ports::Signatures& proofs,
+        Registry& known,
+        Operations& book,
+        Group& group,
+        Slots& places
+    )
+        : settings{what},
+          store{state},
+          hypervisor{runs},
+          images{boots},
+          host{below},
+          signatures{proofs},
+          registry{known},
+          operations{book},
+          jobs{group},
+          starts{places} {}
+
     const Settings& settings;
     ports::StateStore& store;
     ports::Hypervisor& hypervisor;

@@ -11,8 +11,8 @@ namespace vmm {
 // What went wrong, in the fewest words a client can act on. Each code has one HTTP status, decided in
 // vmm/http/status.h and nowhere else.
 enum class Code : std::uint8_t {
-    malformed,            // cannot be read at all
-    invalid,              // well-formed, but not acceptable; field() says which part
+    malformed,  // cannot be read at all
+    invalid,    // well-formed, but not acceptable; field() says which part
     unauthenticated,
     forbidden,
     not_found,
@@ -22,8 +22,8 @@ enum class Code : std::uint8_t {
     headers_too_large,
     unsupported_media,
     method_not_allowed,
-    exhausted,            // the caller asks too much
-    unavailable,          // try again later
+    exhausted,    // the caller asks too much
+    unavailable,  // try again later
     timed_out,
     cancelled,
     internal,
@@ -46,7 +46,9 @@ public:
     [[nodiscard]] const std::string& message() const { return message_; }
 
     // For programs: a stable kebab-case word, finer than the code where that helps.
-    [[nodiscard]] std::string_view slug() const { return slug_.empty() ? word(code_) : std::string_view{slug_}; }
+    [[nodiscard]] std::string_view slug() const {
+        return slug_.empty() ? word(code_) : std::string_view{slug_};
+    }
 
     // The path of the request's field that is at fault, or empty.
     [[nodiscard]] const std::string& field() const { return field_; }
@@ -82,7 +84,8 @@ public:
         return std::move(*this);
     }
 
-    [[nodiscard]] Error with_signer(std::string_view expected_message, std::string_view recovered_address) && {
+    [[nodiscard]] Error
+    with_signer(std::string_view expected_message, std::string_view recovered_address) && {
         expected_message_ = expected_message;
         recovered_address_ = recovered_address;
         return std::move(*this);

@@ -48,8 +48,8 @@ Error os_error(std::string_view what, int error_number);
 // The whole file, at most `limit` bytes. not_found, too_large, unavailable.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit = 1 << 20);
 
-// Makes a new file of this content with this mode; an existing one is removed first, so readers of the old one keep
-// it. Does not wait for the disk.
+// Makes a new file of this content with this mode; an existing one is removed first, so readers of the old
+// one keep it. Does not wait for the disk.
 Result<void> write_file(const std::filesystem::path& path, std::string_view content, unsigned mode);
 
 // Waits until the folder's entries are on the disk.

@@ -10,8 +10,8 @@
 
 namespace vmm {
 
-// Owns every coroutine that it spawns: nothing runs on after drained(). A task that throws is logged by its name.
-// spawn() may be called from any thread; the tasks run on the executor given at construction.
+// Owns every coroutine that it spawns: nothing runs on after drained(). A task that throws is logged by its
+// name. spawn() may be called from any thread; the tasks run on the executor given at construction.
 class Group {
 public:
     explicit Group(asio::any_io_executor executor);

@@ -8,8 +8,8 @@
 
 namespace vmm {
 
-// 16 bytes of a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random; later ones sort later, also within
-// one millisecond of one process. Thread-safe.
+// 16 bytes of a UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random; later ones sort later, also
+// within one millisecond of one process. Thread-safe.
 std::array<std::uint8_t, 16> new_uuid();
 
 // A prefix ("vm", "op"), a dash and a UUIDv7 in 26 lower-case Crockford base-32 digits. Sorts by creation.

@@ -10,8 +10,9 @@
 
 namespace vmm {
 
-// A number of places that coroutines take turns in, first come first served; with one place, a mutex. Unlike a lock it may
-// be held across co_await. Used on one single-threaded executor, and outlived by nobody who waits.
+// A number of places that coroutines take turns in, first come first served; with one place, a mutex. Unlike
+// a lock it may be held across co_await. Used on one single-threaded executor, and outlived by nobody who
+// waits.
 class Slots {
 public:
     // One place, given back when destroyed.

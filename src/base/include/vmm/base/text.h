@@ -1,7 +1,7 @@
 #pragma once
 
-#include <concepts>
 #include <charconv>
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -36,7 +36,8 @@ bool equals_ignoring_case(std::string_view a, std::string_view b);
 // The candidate with the smallest edit distance, when that is small enough to be a slip of the pen.
 std::optional<std::string> nearest(std::string_view text, std::span<const std::string> candidates);
 
-// The text with control characters as \xNN and cut at `limit` bytes, for messages that quote what a user sent.
+// The text with control characters as \xNN and cut at `limit` bytes, for messages that quote what a user
+// sent.
 std::string quote(std::string_view text, std::size_t limit = 80);
 
 // Compares secrets in a time that depends on the length alone.

@@ -12,19 +12,19 @@
 
 namespace vmm::daemon {
 
-// One configuration key: everything about it stands here and nowhere else. From this come the file reader, the
-// environment, the flags, the help, and config/default.conf.
+// One configuration key: everything about it stands here and nowhere else. From this come the file reader,
+// the environment, the flags, the help, and config/default.conf.
 struct Key {
     enum class Type : std::uint8_t { text, integer, boolean, choice };
 
     std::string_view name;
     Type type;
-    std::string_view fallback;   // the default, as text
-    std::int64_t least;          // of an integer
+    std::string_view fallback;  // the default, as text
+    std::int64_t least;         // of an integer
     std::int64_t most;
-    std::string_view choices;    // of a choice, separated by '|'
-    std::string_view section;    // heading in the documented file
-    std::string_view help;       // one line
+    std::string_view choices;  // of a choice, separated by '|'
+    std::string_view section;  // heading in the documented file
+    std::string_view help;     // one line
 
     // VMM_<NAME>; WAIT_FOR for wait_for.
     [[nodiscard]] std::string environment() const;
@@ -59,8 +59,8 @@ private:
     std::map<std::string, Setting, std::less<>> settings_;
 };
 
-// Reads a TOML file: keys at the top level, and those of [profile] over them. Unknown keys and sections are refused with
-// file, line and the nearest real name.
+// Reads a TOML file: keys at the top level, and those of [profile] over them. Unknown keys and sections are
+// refused with file, line and the nearest real name.
 Result<void> read_file_into(Config& config, const std::filesystem::path& file, const std::string& profile);
 
 // VMM_* and WAIT_FOR. Unknown VMM_* names are refused with the nearest real one.

@@ -9,8 +9,8 @@
 
 namespace vmm::domain {
 
-// An Ethereum address: 20 bytes, and its EIP-55 spelling, which is made once where the address is recovered or read.
-// Compared by the bytes alone.
+// An Ethereum address: 20 bytes, and its EIP-55 spelling, which is made once where the address is recovered
+// or read. Compared by the bytes alone.
 class Address {
 public:
     using Bytes = std::array<std::uint8_t, 20>;
@@ -38,7 +38,8 @@ private:
 
 struct AddressHash {
     std::size_t operator()(const Address& address) const {
-        return std::hash<std::string_view>{}({reinterpret_cast<const char*>(address.bytes().data()), address.bytes().size()});
+        return std::hash<std::string_view>{
+        }({reinterpret_cast<const char*>(address.bytes().data()), address.bytes().size()});
     }
 };
 

@@ -25,15 +25,15 @@ inline constexpr std::uint64_t host_reserve_mib = 256;
 // Room on disk that is never given away.
 inline constexpr std::uint64_t disk_reserve_mib = 64;
 
-// Whether such a machine can ever run here: vCPUs 1..255 and at most 4 per host CPU or 8, memory within the host's.
-// invalid, with the field and the number that was exceeded.
+// Whether such a machine can ever run here: vCPUs 1..255 and at most 4 per host CPU or 8, memory within the
+// host's. invalid, with the field and the number that was exceeded.
 Result<void> check_shape(const Demand& demand, const HostCapacity& host);
 
 // Whether one more machine may be defined. conflict "max-vms-reached"; unavailable "no-space".
 Result<void> check_room(std::uint64_t machines, std::uint64_t max_vms, const HostCapacity& host);
 
-// Whether a machine of this size may be started now, with `given_mib` promised to the machines that run: memory is never
-// promised twice. unavailable "host-memory-exhausted".
+// Whether a machine of this size may be started now, with `given_mib` promised to the machines that run:
+// memory is never promised twice. unavailable "host-memory-exhausted".
 Result<void> check_memory(std::uint32_t memory_mib, std::uint64_t given_mib, const HostCapacity& host);
 
 }  // namespace vmm::domain

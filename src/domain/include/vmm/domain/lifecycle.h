@@ -26,19 +26,19 @@ enum class Status : std::uint8_t {
 enum class Event : std::uint8_t {
     created,
     start,
-    booted,      // QEMU runs and takes commands
+    booted,  // QEMU runs and takes commands
     pause,
     paused,
     resume,
     resumed,
     stop,
     restart,
-    respawn,     // a restart's first half is done
-    stopped,     // QEMU is gone, as asked or because the guest turned itself off
+    respawn,  // a restart's first half is done
+    stopped,  // QEMU is gone, as asked or because the guest turned itself off
     remove,
     removed,
-    broke,       // the job failed, or QEMU died
-    refused,     // the job failed before anything had changed
+    broke,    // the job failed, or QEMU died
+    refused,  // the job failed before anything had changed
 };
 
 struct Transition {
@@ -47,8 +47,8 @@ struct Transition {
     Status to;
 };
 
-// The whole life of a VM. A pair that is not here is refused with Code::conflict; the busy states are the lock that keeps
-// two jobs off one VM.
+// The whole life of a VM. A pair that is not here is refused with Code::conflict; the busy states are the
+// lock that keeps two jobs off one VM.
 inline constexpr std::array transitions{
     Transition{Status::creating, Event::created, Status::stopped},
     Transition{Status::creating, Event::start, Status::starting},

@@ -19,23 +19,23 @@ constexpr bool ended(Progress progress) {
     return progress != Progress::pending && progress != Progress::running;
 }
 
-// One long action on one machine. Stored before its first effect; ends in succeeded, failed or cancelled, also when the
-// service dies in between.
+// One long action on one machine. Stored before its first effect; ends in succeeded, failed or cancelled,
+// also when the service dies in between.
 struct Operation {
     std::string id;
     Job kind = Job::create;
     std::string target;
     Progress status = Progress::pending;
-    int progress = 0;                   // 0..100
+    int progress = 0;  // 0..100
     std::optional<Error> error;
     Address requested_by;
     Timestamp created_at;
     Timestamp updated_at;
-    std::int64_t timeout_s = 30;        // of a stop: how long the guest may take
-    bool force = false;                 // of a stop or delete: do not ask the guest
-    bool start = false;                 // of a create: boot it too
-    int attempts = 0;                   // how often a restarted service took it up again
-    std::string idempotency_key;        // the store's key of the caller's Idempotency-Key record, or empty
+    std::int64_t timeout_s = 30;  // of a stop: how long the guest may take
+    bool force = false;           // of a stop or delete: do not ask the guest
+    bool start = false;           // of a create: boot it too
+    int attempts = 0;             // how often a restarted service took it up again
+    std::string idempotency_key;  // the store's key of the caller's Idempotency-Key record, or empty
 };
 
 std::string_view name(Job job);

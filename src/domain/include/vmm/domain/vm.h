@@ -34,11 +34,11 @@ struct Vm {
     Timestamp updated_at;
     std::optional<Timestamp> started_at;
     std::optional<Timestamp> boot_completed_at;
-    std::int64_t revision = 0;      // grows by one with every stored change
-    std::string operation;          // the id of the operation that holds the machine while it is busy
-    std::string boot_token_hash;    // SHA-256 of the token that the guest of this start reports its boot with
-    std::string host_boot_id;       // the host's boot on which QEMU was started last
-    std::string build_id;           // the platform's derived ids, read-only
+    std::int64_t revision = 0;    // grows by one with every stored change
+    std::string operation;        // the id of the operation that holds the machine while it is busy
+    std::string boot_token_hash;  // SHA-256 of the token that the guest of this start reports its boot with
+    std::string host_boot_id;     // the host's boot on which QEMU was started last
+    std::string build_id;         // the platform's derived ids, read-only
     std::string instance_id;
 };
 

@@ -37,7 +37,8 @@ struct Response {
     std::string body;
 };
 
-// One request on a connection of its own. unavailable when the service cannot be reached or breaks off, timed_out.
+// One request on a connection of its own. unavailable when the service cannot be reached or breaks off,
+// timed_out.
 Task<Response> exchange(Origin origin, Request request, std::chrono::milliseconds limit);
 
 }  // namespace vmm::fetch

@@ -10,13 +10,13 @@ namespace vmm::http {
 
 struct ServerSettings {
     std::string host = "0.0.0.0";
-    std::uint16_t port = 3003;   // 0: any free one
-    unsigned workers = 2;        // threads, each with a loop and a listening socket of its own
+    std::uint16_t port = 3003;  // 0: any free one
+    unsigned workers = 2;       // threads, each with a loop and a listening socket of its own
     std::size_t max_connections = 16384;
 };
 
-// Accepts and serves connections on its own threads until stopped. Made in two steps, so that the port is known, and
-// callers wait in line rather than being refused, while the machines are still being taken over.
+// Accepts and serves connections on its own threads until stopped. Made in two steps, so that the port is
+// known, and callers wait in line rather than being refused, while the machines are still being taken over.
 class Server {
 public:
     virtual ~Server() = default;

@@ -14,9 +14,24 @@
 
 namespace vmm::http {
 
-// What the HTTP side works with. Registry, accounts' look-ups, signatures and replay are used from the server's threads;
-// the rest only on the application's executor.
+// What the HTTP side works with. Registry, accounts' look-ups, signatures and replay are used from the
+// server's threads; the rest only on the application's executor.
 struct Service {
+    Service(
+        app::World& machines,
+        app::Fleet& use_cases,
+        app::Accounts& developers,
+        app::Replay& used,
+        app::Health& state,
+        asio::any_io_executor executor
+    )
+        : world{machines},
+          fleet{use_cases},
+          accounts{developers},
+          replay{used},
+          health{state},
+          application{std::move(executor)} {}
+
     app::World& world;
     app::Fleet& fleet;
     app::Accounts& accounts;
@@ -24,14 +39,14 @@ struct Service {
     app::Health& health;
     asio::any_io_executor application;
     std::string version;
-    std::chrono::steady_clock::time_point started_at;
+    std::chrono::steady_clock::time_point started_at = std::chrono::steady_clock::now();
     std::chrono::milliseconds request_timeout{30000};  // then an action goes on as an operation
     std::size_t max_body_bytes = 10 << 20;
     std::size_t max_header_bytes = 16 << 10;
-    std::chrono::milliseconds idle_limit{60000};       // of a connection between requests
-    std::chrono::milliseconds header_limit{10000};     // from a request's first byte to the end of its headers
-    std::chrono::milliseconds body_limit{60000};       // for the body, and for taking the answer
-    std::function<std::int64_t()> clock_ns;            // Unix time in nanoseconds
+    std::chrono::milliseconds idle_limit{60000};    // of a connection between requests
+    std::chrono::milliseconds header_limit{10000};  // from a request's first byte to the end of its headers
+    std::chrono::milliseconds body_limit{60000};    // for the body, and for taking the answer
+    std::function<std::int64_t()> clock_ns;         // Unix time in nanoseconds
 };
 
 // The answer of an ended operation as its requester gets it, for World::render.

@@ -6,7 +6,8 @@
 
 namespace vmm::http {
 
-// The one map from what went wrong to an HTTP status. No default: a new Code does not compile until it has a status.
+// The one map from what went wrong to an HTTP status. No default: a new Code does not compile until it has a
+// status.
 constexpr int status(Code code) {
     switch (code) {
         case Code::malformed: return 400;

@@ -13,9 +13,9 @@
 #include <type_traits>
 #include <vector>
 
-// Strict reading of JSON into described structs: unknown members are refused, absent ones keep their default unless the
-// struct lists them in `static constexpr std::array required`, numbers must fit. Errors are `invalid` with the member's
-// path, such as disks[1].size_gib.
+// Strict reading of JSON into described structs: unknown members are refused, absent ones keep their default
+// unless the struct lists them in `static constexpr std::array required`, numbers must fit. Errors are
+// `invalid` with the member's path, such as disks[1].size_gib.
 namespace vmm::json {
 
 namespace detail {
@@ -78,7 +78,9 @@ Result<void> read_members(const Object& object, T& out, const std::string& path)
             if (const auto near = nearest(key, names)) {
                 error = std::move(error).with_hint("did you mean \"" + *near + "\"?");
             }
-            return fail(std::move(error).with_slug("unknown-field").with_field(joined(path, quote(key, 64).substr(1, key.size()))));
+            return fail(std::move(error)
+                            .with_slug("unknown-field")
+                            .with_field(joined(path, quote(key, 64).substr(1, key.size()))));
         }
     }
     if constexpr (requires { T::required; }) {

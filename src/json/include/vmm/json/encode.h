@@ -7,8 +7,8 @@
 #include <array>
 #include <charconv>
 
-// Writing of described structs as compact UTF-8 JSON, straight into a string. Members appear in the order in which they
-// are described; an empty optional is null, or left out where the struct says omit_empty.
+// Writing of described structs as compact UTF-8 JSON, straight into a string. Members appear in the order in
+// which they are described; an empty optional is null, or left out where the struct says omit_empty.
 namespace vmm::json {
 
 template <class T>
@@ -52,16 +52,19 @@ void append(std::string& out, const T& value) {
         static_assert(boost::describe::has_describe_members<T>::value, "describe this type first");
         out += '{';
         bool first = true;
-        boost::mp11::mp_for_each<boost::describe::describe_members<T, boost::describe::mod_public>>([&](auto member) {
-            const auto& part = value.*member.pointer;
-            if constexpr (requires { T::omit_empty; } && detail::is_optional<std::remove_cvref_t<decltype(part)>>) {
-                if (!part) {
-                    return;
+        boost::mp11::mp_for_each<boost::describe::describe_members<T, boost::describe::mod_public>>(
+            [&](auto member) {
+                const auto& part = value.*member.pointer;
+                if constexpr (requires { T::omit_empty; } &&
+                              detail::is_optional<std::remove_cvref_t<decltype(part)>>) {
+                    if (!part) {
+                        return;
+                    }
                 }
+                out.append(std::exchange(first, false) ? "\"" : ",\"").append(member.name).append("\":");
+                append(out, part);
             }
-            out.append(std::exchange(first, false) ? "\"" : ",\"").append(member.name).append("\":");
-            append(out, part);
-        });
+        );
         out += '}';
     }
 }

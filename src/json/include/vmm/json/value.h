@@ -12,7 +12,8 @@ namespace vmm::json {
 
 class Value;
 
-// A number by its text in Python's spelling, so that integers of any size and floats survive a reading unchanged.
+// A number by its text in Python's spelling, so that integers of any size and floats survive a reading
+// unchanged.
 struct Number {
     std::string text;
     bool integral = true;
@@ -29,10 +30,15 @@ public:
     using Storage = std::variant<std::monostate, bool, Number, std::string, List, Object>;
 
     Value() = default;
+
     explicit Value(bool boolean) : storage_{boolean} {}
+
     explicit Value(Number number) : storage_{std::move(number)} {}
+
     explicit Value(std::string text) : storage_{std::move(text)} {}
+
     explicit Value(List list) : storage_{std::move(list)} {}
+
     explicit Value(Object object) : storage_{std::move(object)} {}
 
     static Value integer(std::int64_t number) { return Value{Number{std::to_string(number), true}}; }
@@ -64,8 +70,8 @@ private:
 // Deepest nesting of lists and objects that is read.
 inline constexpr std::size_t max_depth = 64;
 
-// Reads one JSON text, strictly (RFC 8259): no comments, no duplicate keys, valid UTF-8 without lone surrogates, numbers
-// that a double can hold, nesting up to max_depth. Fails with malformed and says where.
+// Reads one JSON text, strictly (RFC 8259): no comments, no duplicate keys, valid UTF-8 without lone
+// surrogates, numbers that a double can hold, nesting up to max_depth. Fails with malformed and says where.
 Result<Value> parse(std::string_view text);
 
 }  // namespace vmm::json

@@ -25,11 +25,11 @@ struct LaunchPlan {
     std::string name;
     std::uint32_t vcpus = 1;
     std::uint32_t memory_mib = 0;
-    std::filesystem::path kernel;    // empty: boot from the disk
+    std::filesystem::path kernel;  // empty: boot from the disk
     std::filesystem::path initrd;
     std::string command_line;
-    std::filesystem::path disk;      // qcow2
-    std::string boot_token;          // secret; reaches the guest and no process list
+    std::filesystem::path disk;  // qcow2
+    std::string boot_token;      // secret; reaches the guest and no process list
 };
 
 // Why a machine's process is gone.
@@ -47,8 +47,9 @@ struct Events {
 
 enum class RunState : std::uint8_t { running, paused, guest_off };
 
-// One machine's process and its monitor. Used on the executor on which it was launched or adopted. Destroying the object
-// lets go of the process and leaves it running. Every command has a deadline (timed_out) and may fail with unavailable.
+// One machine's process and its monitor. Used on the executor on which it was launched or adopted. Destroying
+// the object lets go of the process and leaves it running. Every command has a deadline (timed_out) and may
+// fail with unavailable.
 class Instance {
 public:
     Instance() = default;
@@ -83,19 +84,20 @@ class Hypervisor {
 public:
     virtual ~Hypervisor() = default;
 
-    // Starts a process that holds the machine before its first instruction; resume() lets it go. Whatever was left under
-    // this id is ended first. unavailable "qemu-missing", "no-space", "qemu-failed" with what QEMU said. Leaves nothing
-    // behind when it fails.
+    // Starts a process that holds the machine before its first instruction; resume() lets it go. Whatever was
+    // left under this id is ended first. unavailable "qemu-missing", "no-space", "qemu-failed" with what QEMU
+    // said. Leaves nothing behind when it fails.
     virtual Task<std::shared_ptr<Instance>> launch(LaunchPlan plan, Events events) = 0;
 
-    // Takes over the process that an earlier run of the service started. not_found when there is none that answers as
-    // this machine.
+    // Takes over the process that an earlier run of the service started. not_found when there is none that
+    // answers as this machine.
     virtual Task<std::shared_ptr<Instance>> adopt(std::string id, Events events) = 0;
 
     // Ids of all machines of which a process or a folder exists here.
     virtual Task<std::vector<std::string>> found() = 0;
 
-    // Ends what runs under this id and removes its sockets; with Remains::nothing its folder and logs too. Idempotent.
+    // Ends what runs under this id and removes its sockets; with Remains::nothing its folder and logs too.
+    // Idempotent.
     enum class Remains : std::uint8_t { logs, nothing };
     virtual Task<void> clear(std::string id, Remains remains) = 0;
 

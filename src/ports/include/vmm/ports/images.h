@@ -32,9 +32,10 @@ public:
     // invalid, field "image", when there is no such image or it cannot be used; says which there are.
     virtual Result<Image> find(const std::string& name) = 0;
 
-    // Makes the machine's root disk unless it exists: an overlay on the image's disk, or an empty one. Durable on return.
-    // unavailable "no-space".
-    virtual Result<std::filesystem::path> make_disk(const std::string& vm, const Image& image, std::uint32_t gib) = 0;
+    // Makes the machine's root disk unless it exists: an overlay on the image's disk, or an empty one.
+    // Durable on return. unavailable "no-space".
+    virtual Result<std::filesystem::path>
+    make_disk(const std::string& vm, const Image& image, std::uint32_t gib) = 0;
 
     virtual Result<void> remove_disk(const std::string& vm) = 0;
 

@@ -26,12 +26,14 @@ public:
     [[nodiscard]] virtual Digest personal_digest(std::string_view message) const = 0;
 
     // The signer's address. malformed when r or s is out of range, s is in the upper half, or no key fits.
-    [[nodiscard]] virtual Result<domain::Address> recover(const Digest& digest, const Signature& signature) const = 0;
+    [[nodiscard]] virtual Result<domain::Address> recover(const Digest& digest, const Signature& signature)
+        const = 0;
 
     // 20 bytes with their EIP-55 spelling.
     [[nodiscard]] virtual domain::Address address(const domain::Address::Bytes& bytes) const = 0;
 
-    // An address as people write it: 40 hex digits, 0x optional, the checksum verified when the case is mixed. malformed.
+    // An address as people write it: 40 hex digits, 0x optional, the checksum verified when the case is
+    // mixed. malformed.
     [[nodiscard]] virtual Result<domain::Address> parse_address(std::string_view text) const = 0;
 
     [[nodiscard]] virtual Digest sha256(std::string_view data) const = 0;

@@ -37,14 +37,14 @@ struct Transaction {
     std::vector<std::string> removes;
 };
 
-// Where the truth is kept: an ordered map with etcd's semantics. Called from any executor; each method resumes on the
-// caller's. Every method may fail with unavailable (also as "no-space").
+// Where the truth is kept: an ordered map with etcd's semantics. Called from any executor; each method
+// resumes on the caller's. Every method may fail with unavailable (also as "no-space").
 class StateStore {
 public:
     virtual ~StateStore() = default;
 
-    // Durable when it returns the store's new revision. conflict "store-conflict" with the key as field when an
-    // expectation does not hold; then nothing has changed.
+    // Durable when it returns the store's new revision. conflict "store-conflict" with the key as field when
+    // an expectation does not hold; then nothing has changed.
     virtual Task<std::int64_t> commit(Transaction transaction) = 0;
 
     // The record, unless it has expired. not_found.

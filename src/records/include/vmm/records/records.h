@@ -8,8 +8,9 @@
 #include <string>
 #include <string_view>
 
-// How domain values look in the state store: JSON with a schema version "v". A record with a newer version than this
-// program knows is refused, never mangled; fields it does not know within a version are an error too.
+// How domain values look in the state store: JSON with a schema version "v". A record with a newer version
+// than this program knows is refused, never mangled; fields it does not know within a version are an error
+// too.
 namespace vmm::records {
 
 inline constexpr int schema_version = 1;
@@ -27,6 +28,7 @@ struct Remembered {
     std::string body;
     std::string etag;
 };
+
 std::string write(const Remembered& remembered);
 
 // unavailable "record-newer" or "record-corrupt".

@@ -85,8 +85,30 @@ struct Vm {
 BOOST_DESCRIBE_STRUCT(
     Vm,
     (),
-    (id, name, owner, team, status, status_reason, desired_power, vcpus, memory_mib, disk_gib, image, node, addresses, labels, formfile,
-     restart_policy, health, created_at, updated_at, started_at, boot_completed_at, revision, build_id, instance_id)
+    (id,
+     name,
+     owner,
+     team,
+     status,
+     status_reason,
+     desired_power,
+     vcpus,
+     memory_mib,
+     disk_gib,
+     image,
+     node,
+     addresses,
+     labels,
+     formfile,
+     restart_policy,
+     health,
+     created_at,
+     updated_at,
+     started_at,
+     boot_completed_at,
+     revision,
+     build_id,
+     instance_id)
 )
 
 struct Problem {
@@ -102,7 +124,11 @@ struct Problem {
     std::optional<std::string> recovered_address;
     static constexpr bool omit_empty = true;
 };
-BOOST_DESCRIBE_STRUCT(Problem, (), (type, title, status, detail, code, request_id, hint, field, expected_message, recovered_address))
+BOOST_DESCRIBE_STRUCT(
+    Problem,
+    (),
+    (type, title, status, detail, code, request_id, hint, field, expected_message, recovered_address)
+)
 
 struct Operation {
     std::string id;
@@ -115,7 +141,11 @@ struct Operation {
     std::string created_at;
     std::string updated_at;
 };
-BOOST_DESCRIBE_STRUCT(Operation, (), (id, kind, target, status, progress, error, requested_by, created_at, updated_at))
+BOOST_DESCRIBE_STRUCT(
+    Operation,
+    (),
+    (id, kind, target, status, progress, error, requested_by, created_at, updated_at)
+)
 
 struct Account {
     std::string address;

@@ -7,7 +7,8 @@
 #include <optional>
 #include <string>
 
-// The little of the qcow2 format that the service writes and reads itself; the source is docs/interop/qcow2.txt of QEMU.
+// The little of the qcow2 format that the service writes and reads itself; the source is
+// docs/interop/qcow2.txt of QEMU.
 namespace vmm::images {
 
 struct Backing {
@@ -15,9 +16,10 @@ struct Backing {
     std::string format;          // "raw" or "qcow2"
 };
 
-// Writes a new, empty version 3 image of `bytes` virtual size (a multiple of 512, at most 64 TiB): header, refcounts and
-// an empty L1 table. Durable on return. unavailable "no-space", conflict when the file exists.
-Result<void> create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::optional<Backing>& backing);
+// Writes a new, empty version 3 image of `bytes` virtual size (a multiple of 512, at most 64 TiB): header,
+// refcounts and an empty L1 table. Durable on return. unavailable "no-space", conflict when the file exists.
+Result<void>
+create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::optional<Backing>& backing);
 
 struct Qcow2Header {
     std::uint64_t virtual_bytes = 0;

@@ -21,9 +21,9 @@ struct Settings {
     bool virtio_rng = true;
 };
 
-// QEMU over QMP. All calls and events happen on this executor, which must run on one thread. Each machine has a folder
-// run_dir/ID with qmp.sock (QEMU's monitor), serial.sock (QEMU's console, held by the service), console.sock (the console
-// for any number of local clients), console.log, console.log.1 and qemu.log.
+// QEMU over QMP. All calls and events happen on this executor, which must run on one thread. Each machine has
+// a folder run_dir/ID with qmp.sock (QEMU's monitor), serial.sock (QEMU's console, held by the service),
+// console.sock (the console for any number of local clients), console.log, console.log.1 and qemu.log.
 std::unique_ptr<ports::Hypervisor> create_hypervisor(asio::any_io_executor executor, Settings settings);
 
 }  // namespace vmm::qemu
