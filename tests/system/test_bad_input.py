@@ -244,13 +244,16 @@ def small_disk(tmp_path):
 
 
 def fill(folder):
-    with open(folder / "filler", "wb") as filler:
-        try:
-            while True:
-                filler.write(b"x" * 65536)
-                filler.flush()
-        except OSError:
-            pass
+    filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT)
+    try:
+        for size in (65536, 4096, 1):
+            try:
+                while os.write(filler, b"x" * size):
+                    pass
+            except OSError:
+                pass
+    finally:
+        os.close(filler)
 
 
 def test_a_full_disk_under_the_images(make_service, small_disk):

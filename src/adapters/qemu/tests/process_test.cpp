@@ -1,1 +1,85 @@
+#include "process.h"
+
 #include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <thread>
+
+#include "accelerator.h"
+#include "vmm_test/run.h"
+
+namespace vmm::qemu {
+namespace {
+
+std::string run_shell(const std::string& script) {
+    std::vector<std::string> arguments{"-c", script};
+    auto output = test::run(output_of("/bin/sh", std::move(arguments), std::chrono::seconds{10}));
+    return output ? *output : "failed: " + output.error().message();
+}
+
+TEST(Spawn, GivesTheChildItsDescriptorsAndNothingElse) {
+    const Fd secret{::open("/etc/passwd", O_RDONLY)};  // not close-on-exec, as by a careless library
+    ASSERT_GE(secret.get(), 3);
+    EXPECT_EQ(run_shell("ls /proc/self/fd | tr '\\n' ' '").substr(0, 8), "0 1 2 3 ")
+        << "3 is the listing's own";
+}
+
+TEST(Spawn, GivesTheChildASessionAndAnEmptyEnvironment) {
+    EXPECT_EQ(run_shell("[ $$ = $(ps -o sid= -p $$ | tr -d ' ') ] && echo leader"), "leader\n");
+    EXPECT_EQ(run_shell("env | cut -d= -f1 | sort | tr '\\n' ' '"), "LC_ALL PATH PWD ");
+}
+
+TEST(Spawn, SaysThatAProgramIsMissing) {
+    EXPECT_EQ(spawn("/nonexistent", {}, 1, {}).error().slug(), "qemu-missing");
+    EXPECT_EQ(spawn("/etc/passwd", {}, 1, {}).error().slug(), "qemu-missing");
+    EXPECT_EQ(spawn("/tmp", {}, 1, {}).error().slug(), "qemu-missing");
+}
+
+TEST(OutputOf, EndsAProgramThatTakesTooLong) {
+    std::vector<std::string> arguments{"60"};
+    const auto late = test::run(output_of("/bin/sleep", std::move(arguments), std::chrono::milliseconds{50}));
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code(), Code::timed_out);
+}
+
+TEST(Reap, TellsExitFromSignal) {
+    const Fd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    const auto ended = [&](const std::vector<std::string>& arguments) {
+        const auto process = spawn("/bin/sh", arguments, null.get(), {});
+        std::optional<Exit> exit;
+        while (!(exit = reap(*process))) {
+            std::this_thread::yield();
+        }
+        return *exit;
+    };
+    EXPECT_EQ(ended({"-c", "exit 7"}).value, 7);
+    const auto killed = ended({"-c", "kill -9 $$"});
+    EXPECT_TRUE(killed.by_signal);
+    EXPECT_EQ(killed.value, SIGKILL);
+}
+
+TEST(Accelerator, IsKvmOnlyWhereTheProcessorVirtualises) {
+    const auto chosen = choose_accelerator();
+    EXPECT_FALSE(chosen.reason.empty());
+    std::ifstream info{"/proc/cpuinfo"};
+    const std::string text{std::istreambuf_iterator<char>{info}, {}};
+    if (text.find(" vmx ") == std::string::npos && text.find(" svm ") == std::string::npos) {
+        EXPECT_EQ(chosen.name, "tcg");
+    }
+}
+
+TEST(Tsc, IsMeasuredOnceAndPlausible) {
+    const auto khz = tsc_khz();
+    ASSERT_TRUE(khz);
+    EXPECT_GT(*khz, 500'000U);
+    EXPECT_LT(*khz, 10'000'000U);
+    EXPECT_EQ(khz, tsc_khz());
+}
+
+}  // namespace
+}  // namespace vmm::qemu

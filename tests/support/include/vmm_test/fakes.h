@@ -1,0 +1,242 @@
+#pragma once
+
+#include "vmm/ports/host.h"
+#include "vmm/ports/hypervisor.h"
+#include "vmm/ports/images.h"
+#include "vmm/ports/state_store.h"
+
+#include <map>
+#include <set>
+#include <string>
+
+// Hand-written stand-ins for the ports, without any world behind them.
+namespace vmm::test {
+
+// A StateStore in memory. Refuses everything while `broken`.
+class MemoryStore final : public ports::StateStore {
+public:
+    bool broken = false;
+    int commits = 0;
+    std::map<std::string, ports::Record> records;
+
+    Task<std::int64_t> commit(ports::Transaction transaction) override {
+        if (broken) {
+            co_return fail(Error{Code::unavailable, "the store is broken"}.with_slug("no-space"));
+        }
+        for (const auto& [key, expected] : transaction.expect) {
+            const auto found = records.find(key);
+            if ((found == records.end() ? 0 : found->second.revision) != expected) {
+                co_return fail(Error{Code::conflict, "changed"}.with_slug("store-conflict").with_field(key));
+            }
+        }
+        ++revision_;
+        ++commits;
+        for (auto& put : transaction.puts) {
+            records[put.key] = ports::Record{put.key, put.value, revision_, put.expires_at};
+        }
+        for (const auto& key : transaction.removes) {
+            records.erase(key);
+        }
+        co_return revision_;
+    }
+
+    Task<ports::Record> get(std::string key) override {
+        const auto found = records.find(key);
+        if (found == records.end() || expired(found->second, now())) {
+            co_return fail(Code::not_found, "no such record");
+        }
+        co_return found->second;
+    }
+
+    Task<std::vector<ports::Record>> list(std::string prefix, std::string after, std::size_t limit) override {
+        std::vector<ports::Record> out;
+        for (const auto& [key, record] : records) {
+            if (key.starts_with(prefix) && key > after && !expired(record, now()) && out.size() < limit) {
+                out.push_back(record);
+            }
+        }
+        co_return out;
+    }
+
+    Task<std::int64_t> drop_expired(Timestamp at) override {
+        co_return static_cast<std::int64_t>(std::erase_if(records, [at](const auto& entry) {
+            return expired(entry.second, at);
+        }));
+    }
+
+    Task<void> check() override {
+        if (broken) {
+            co_return fail(Code::unavailable, "the store is broken");
+        }
+        co_return Result<void>{};
+    }
+
+private:
+    static bool expired(const ports::Record& record, Timestamp at) {
+        return record.expires_at && *record.expires_at <= at;
+    }
+
+    std::int64_t revision_ = 0;
+};
+
+// Machines that exist only by name.
+class FakeHypervisor final : public ports::Hypervisor {
+public:
+    struct Machine {
+        ports::RunState state = ports::RunState::paused;
+        ports::Events events;
+        bool gone = false;
+    };
+
+    std::map<std::string, std::shared_ptr<Machine>> machines;
+    std::set<std::string> folders;
+    bool refuses = false;
+    bool deaf = false;  // guests do not hear the power button
+
+    Task<std::shared_ptr<ports::Instance>> launch(ports::LaunchPlan plan, ports::Events events) override {
+        if (refuses) {
+            co_return fail(Error{Code::unavailable, "qemu said no"}.with_slug("qemu-failed"));
+        }
+        folders.insert(plan.id);
+        auto machine = std::make_shared<Machine>();
+        machine->events = std::move(events);
+        machines[plan.id] = machine;
+        last_plan = plan;
+        co_return std::make_shared<FakeInstance>(*this, plan.id, machine);
+    }
+
+    Task<std::shared_ptr<ports::Instance>> adopt(std::string id, ports::Events events) override {
+        const auto found = machines.find(id);
+        if (found == machines.end()) {
+            co_return fail(Code::not_found, "no process runs this machine");
+        }
+        found->second->events = std::move(events);
+        co_return std::make_shared<FakeInstance>(*this, id, found->second);
+    }
+
+    Task<std::vector<std::string>> found() override {
+        co_return std::vector<std::string>(folders.begin(), folders.end());
+    }
+
+    Task<void> clear(std::string id, Remains remains) override {
+        machines.erase(id);
+        if (remains == Remains::nothing) {
+            folders.erase(id);
+        }
+        co_return Result<void>{};
+    }
+
+    Task<ports::HypervisorFacts> facts() override {
+        ports::HypervisorFacts facts;
+        facts.accelerator = "tcg";
+        co_return facts;
+    }
+
+    // The process ends by itself.
+    void end(const std::string& id, ports::Ended::Cause cause, const std::string& reason) {
+        const auto machine = machines.at(id);
+        machine->gone = true;
+        machines.erase(id);
+        machine->events.ended({cause, reason});
+    }
+
+    ports::LaunchPlan last_plan;
+
+private:
+    class FakeInstance final : public ports::Instance {
+    public:
+        FakeInstance(FakeHypervisor& owner, std::string id, std::shared_ptr<Machine> machine)
+            : owner_{owner}, id_{std::move(id)}, machine_{std::move(machine)} {}
+
+        Task<void> resume() override { return become(ports::RunState::running); }
+
+        Task<void> pause() override { return become(ports::RunState::paused); }
+
+        Task<void> press_power_button() override {
+            if (!owner_.deaf) {
+                machine_->gone = true;
+            }
+            co_return Result<void>{};
+        }
+
+        Task<ports::RunState> state() override { co_return machine_->state; }
+
+        asio::awaitable<bool> gone_within(std::chrono::milliseconds) override { co_return machine_->gone; }
+
+        Task<void> end() override {
+            machine_->gone = true;
+            owner_.machines.erase(id_);
+            co_return Result<void>{};
+        }
+
+        [[nodiscard]] int pid() const override { return 1; }
+
+    private:
+        Task<void> become(ports::RunState state) {
+            if (machine_->gone) {
+                co_return fail(Code::unavailable, "the monitor is gone");
+            }
+            machine_->state = state;
+            co_return Result<void>{};
+        }
+
+        FakeHypervisor& owner_;
+        std::string id_;
+        std::shared_ptr<Machine> machine_;
+    };
+};
+
+class FakeImages final : public ports::ImageStore {
+public:
+    std::set<std::string> made;
+    bool full = false;
+
+    Result<ports::Image> find(const std::string& name) override {
+        if (name != "tiny") {
+            return fail(Error{Code::invalid, "there is no image " + name}
+                            .with_slug("unknown-image")
+                            .with_field("image"));
+        }
+        ports::Image image;
+        image.name = name;
+        image.kernel = "/images/tiny/vmlinux";
+        image.memory_mib = 128;
+        return image;
+    }
+
+    Result<std::filesystem::path> make_disk(const std::string& vm, const ports::Image&, std::uint32_t)
+        override {
+        if (full) {
+            return fail(Error{Code::unavailable, "no space left"}.with_slug("no-space"));
+        }
+        made.insert(vm);
+        return std::filesystem::path{"/disks/" + vm};
+    }
+
+    Result<void> remove_disk(const std::string& vm) override {
+        made.erase(vm);
+        return {};
+    }
+
+    Result<std::vector<std::string>> disks() override {
+        return std::vector<std::string>(made.begin(), made.end());
+    }
+
+    std::uint64_t available_mib() override { return 100000; }
+};
+
+class FakeHost final : public ports::Host {
+public:
+    std::string boot = "boot-1";
+    domain::HostCapacity size{4, 16384, 8192, 100000};
+
+    [[nodiscard]] domain::HostCapacity capacity() const override { return size; }
+
+    [[nodiscard]] std::string boot_id() const override { return boot; }
+
+    [[nodiscard]] Result<std::uint64_t> check_folder(const std::filesystem::path&) const override {
+        return 100000;
+    }
+};
+
+}  // namespace vmm::test
