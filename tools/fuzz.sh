@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets and runs each for SECONDS_EACH (60) over its corpus; what is found new goes to build/fuzz/corpus,
+# a crash to build/fuzz/findings. TARGETS chooses some.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cmake --preset fuzz >/dev/null
+targets=${TARGETS:-canonical decoder headers qmp toml http}
+# shellcheck disable=SC2086
+cmake --build --preset fuzz -j "$(nproc)" --target $(printf 'fuzz_%s ' $targets)
+mkdir -p build/fuzz/findings
+failed=0
+for target in $targets; do
+    mkdir -p "build/fuzz/corpus/$target"
+    echo "== $target: ${SECONDS_EACH:-60} s"
+    log=build/fuzz/$target.log
+    "build/fuzz/bin/fuzz_$target" -max_total_time="${SECONDS_EACH:-60}" -max_len=8192 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+        -artifact_prefix="build/fuzz/findings/$target-" "build/fuzz/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1 || failed=1
+    grep -E 'stat::number_of_executed|ERROR|SUMMARY|^Done' "$log" || true
+done
+exit $failed
