@@ -60,9 +60,16 @@ Fleet::find(const domain::Caller& caller, Action action, const std::string& id) 
     return found->second;
 }
 
-Answer Fleet::answer(const domain::Operation& operation) const {
+Task<Answer> Fleet::answer(domain::Operation operation) {
+    if (!operation.idempotency_key.empty()) {
+        const auto stored = co_await world_.store.get(operation.idempotency_key + "/answer");
+        if (stored) {
+            CO_TRY(auto given, records::read_remembered(stored->value));
+            co_return Answer{given.status, std::move(given.body), std::move(given.etag)};
+        }
+    }
     const auto vm = world_.registry.find(operation.target);
-    return world_.render(operation, vm.get());
+    co_return world_.render(operation, vm.get());
 }
 
 Task<std::optional<Begun>> Fleet::recall(Ticket ticket) {

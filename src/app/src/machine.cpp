@@ -223,9 +223,9 @@ Task<void> Machine::boot_completed(std::string address) {
 Task<void> Machine::change(Mutation mutate, ports::Transaction transaction) {
     const auto turn = co_await writing_.take();
     domain::Vm next = vm_;
+    next.updated_at = now();
     mutate(next);
     next.revision = vm_.revision + 1;
-    next.updated_at = now();
     const auto key = keys::vm(vm_.id);
     transaction.expect.push_back({key, stored_at_});
     transaction.puts.push_back({key, records::write(next), {}});
@@ -290,6 +290,7 @@ asio::awaitable<void> Machine::finish(domain::Operation operation, Outcome outco
         vm.status = to;
         vm.status_reason = outcome.reason;
         vm.operation.clear();
+        vm.updated_at = at;
         if (outcome.event == Event::stopped) {
             vm.desired_power = Power::off;
         }
@@ -297,7 +298,6 @@ asio::awaitable<void> Machine::finish(domain::Operation operation, Outcome outco
     domain::Vm shown = vm_;
     mutate(shown);
     ++shown.revision;
-    shown.updated_at = operation.updated_at;
     ports::Transaction transaction;
     transaction.puts.push_back(Operations::record(operation));
     add_answer(transaction, operation, &shown);

@@ -60,7 +60,12 @@ Task<Reply> conclude(Service& service, Request& request, app::Begun begun) {
     if (operation.error) {
         co_return std::unexpected{*operation.error};
     }
-    const auto answer = service.fleet.answer(operation);
+    app::Answer answer;
+    if (operation.idempotency_key.empty()) {
+        answer = render(operation, service.world.registry.find(operation.target).get());
+    } else {
+        CO_TRY(answer, co_await on_application(service, service.fleet.answer(operation)));
+    }
     Reply reply;
     reply.status = answer.status;
     reply.body = answer.body;

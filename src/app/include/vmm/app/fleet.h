@@ -72,8 +72,8 @@ public:
     // Proved by its one-time token alone; unauthenticated for anything else.
     Task<VmView> boot_complete(BootReport report);
 
-    // The answer of an operation that has ended.
-    [[nodiscard]] Answer answer(const domain::Operation& operation) const;
+    // The answer of an operation that has ended: with an Idempotency-Key the one that every repetition gets.
+    Task<Answer> answer(domain::Operation operation);
 
 private:
     Task<std::optional<Begun>> recall(Ticket ticket);
