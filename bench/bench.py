@@ -164,6 +164,7 @@ def start_and_boot(service):
 
     wire.timed(wire.prepared("POST", f"/vms/{vm}/start", {}))
     service.wait_boot(vm)
+    time.sleep(2)  # the guest comes to rest
     times = {"pause": [], "resume": []}
     count = 20 if QUICK else 100
     prepared = [(verb, wire.prepared("POST", f"/vms/{vm}/{verb}", {})) for _ in range(count) for verb in ("pause", "resume")]

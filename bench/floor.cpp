@@ -1,5 +1,5 @@
-// The least that a signed request can cost: a bare Beast server that recovers one signer per request and answers with a body
-// of a machine's size. bench_floor PORT
+// The least that a signed request can cost: a bare Beast server that recovers one signer per request and
+// answers with a body of a machine's size. bench_floor PORT
 #include "vmm/base/task.h"
 #include "vmm/base/text.h"
 #include "vmm/crypto/signatures.h"
@@ -41,7 +41,9 @@ asio::awaitable<void> serve(tcp::socket socket, const vmm::ports::Signatures& si
         std::string message{request.target()};
         message.append(":").append(request["X-Timestamp"]).append(":");
         const auto signer = signatures.recover(signatures.personal_digest(message), signature);
-        bhttp::response<bhttp::string_body> response{signer ? bhttp::status::ok : bhttp::status::unauthorized, 11};
+        bhttp::response<bhttp::string_body> response{
+            signer ? bhttp::status::ok : bhttp::status::unauthorized, 11
+        };
         response.set(bhttp::field::content_type, "application/json");
         response.body() = std::string(760, 'x');
         response.prepare_payload();

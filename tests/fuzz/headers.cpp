@@ -22,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     }
     if (const auto signature = wire::parse_signature(signature_line, recovery_line)) {
         const auto message = wire::signing_text("POST", "/vms", timestamp_line, rest);
-        (void)signatures->recover(signatures->personal_digest(message), {signature->rs, signature->recovery_id});
+        (void
+        )signatures->recover(signatures->personal_digest(message), {signature->rs, signature->recovery_id});
     }
     return 0;
 }

@@ -1,12 +1,14 @@
-// A whole HTTP session on a stream in memory, through routing, authentication and decoding to the application over fakes.
-#include "session.h"
+// A whole HTTP session on a stream in memory, through routing, authentication and decoding to the application
+// over fakes.
 #include "vmm/crypto/signatures.h"
-#include "vmm_test/fakes.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/_experimental/test/stream.hpp>
 #include <spdlog/spdlog.h>
+
+#include "session.h"
+#include "vmm_test/fakes.h"
 
 namespace {
 
@@ -31,7 +33,8 @@ struct World {
     Group jobs{loop.get_executor()};
     Slots starts{5};
     app::Operations operations{store};
-    app::World world{settings, store, hypervisor, images, host, *signatures, registry, operations, jobs, starts};
+    app::World
+        world{settings, store, hypervisor, images, host, *signatures, registry, operations, jobs, starts};
     app::Fleet fleet{world};
     app::Accounts accounts{settings, store, registry};
     app::Replay replay{store};

@@ -1,8 +1,9 @@
 // The configuration file.
 #include "vmm/daemon/config.h"
 
-#include <cstdio>
 #include <unistd.h>
+
+#include <cstdio>
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     static const std::string file = "/tmp/vmm-fuzz-toml-" + std::to_string(::getpid());

@@ -238,9 +238,12 @@ Task<void> Machine::change(Mutation mutate, ports::Transaction transaction) {
     co_return Result<void>{};
 }
 
-// A fact is never given up: the effect has happened, and until it is stored the machine stays busy.
+// A fact is never given up: the effect has happened, and until it is stored the machine stays busy. It need
+// not outlive a loss of power, as the intent does: no process outlives that either, and recovery finishes
+// what the intent says.
 asio::awaitable<void> Machine::record_fact(Mutation mutate, ports::Transaction transaction) {
     auto pause = 50ms;
+    transaction.outlives = ports::Outlives::process;
     while (true) {
         auto stored = co_await change(mutate, transaction);
         if (stored) {
@@ -329,6 +332,7 @@ asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional
     auto pause = 50ms;
     while (true) {
         ports::Transaction transaction;
+        transaction.outlives = ports::Outlives::process;
         transaction.expect.push_back({keys::vm(vm_.id), stored_at_});
         transaction.removes.push_back(keys::vm(vm_.id));
         transaction.removes.push_back(keys::vm_name(vm_.owner, vm_.name));

@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
+#include <random>
 
 namespace vmm {
 namespace {
@@ -56,8 +58,17 @@ std::array<std::uint8_t, 16> new_uuid() {
         stamp = std::max(static_cast<std::uint64_t>(now) << 12, last + 1);
         last = stamp;
     }
+    // Ids are unique, not secret: a generator seeded once per thread will do.
+    thread_local std::mt19937_64 generator = [] {
+        std::array<std::uint8_t, 8> seed{};
+        fill_random(seed);
+        std::uint64_t value = 0;
+        std::memcpy(&value, seed.data(), sizeof value);
+        return std::mt19937_64{value};
+    }();
     std::array<std::uint8_t, 16> uuid{};
-    fill_random(uuid);
+    const std::uint64_t tail = generator();
+    std::memcpy(uuid.data() + 8, &tail, sizeof tail);
     const std::uint64_t millis = stamp >> 12;
     for (std::size_t i = 0; i < 6; ++i) {
         uuid[i] = static_cast<std::uint8_t>(millis >> (40 - 8 * i));

@@ -7,6 +7,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -23,7 +24,7 @@ struct Request {
     std::string method;
     std::string target;  // as sent: path and query
     std::string path;    // without /v1 and query
-    std::map<std::string, std::string, std::less<>> headers;
+    std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
     std::optional<json::Value> json;  // the body, when it is JSON
     std::string peer;                 // the address it came from
@@ -35,7 +36,7 @@ struct Request {
     bool unstored_ticket = false;
 
     [[nodiscard]] const std::string* header(std::string_view name) const {
-        const auto found = headers.find(name);
+        const auto found = std::ranges::find(headers, name, &std::pair<std::string, std::string>::first);
         return found == headers.end() ? nullptr : &found->second;
     }
 };

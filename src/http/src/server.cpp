@@ -8,7 +8,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
@@ -49,14 +48,18 @@ Request to_request(RawRequest raw, const std::string& peer) {
     request.method = raw.method_string();
     request.target = raw.target();
     request.request_id = request_id_of(raw);
+    request.headers.reserve(12);
     for (const auto& field : raw) {
         std::string name{field.name_string()};
         std::ranges::transform(name, name.begin(), [](char c) {
             return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
         });
-        auto [place, fresh] = request.headers.emplace(std::move(name), std::string{field.value()});
-        if (!fresh) {
-            place->second.append(", ").append(field.value());
+        const auto same =
+            std::ranges::find(request.headers, name, &std::pair<std::string, std::string>::first);
+        if (same == request.headers.end()) {
+            request.headers.emplace_back(std::move(name), std::string{field.value()});
+        } else {
+            same->second.append(", ").append(field.value());
         }
     }
     request.body = std::move(raw.body());
@@ -64,27 +67,29 @@ Request to_request(RawRequest raw, const std::string& peer) {
     return request;
 }
 
-RawReply
-to_raw(Reply reply, unsigned http_version, bool keep_alive, bool head, const std::string& request_id) {
-    RawReply raw{static_cast<bhttp::status>(reply.status), http_version};
-    const auto reason = title(reply.status);
-    raw.reason({reason.data(), reason.size()});
-    raw.set(bhttp::field::server, "vmm-service");
-    raw.set(bhttp::field::date, http_date());
-    raw.set("X-Request-Id", request_id);
-    for (const auto& [name, value] : reply.headers) {
-        raw.set(name, value);
-    }
+std::string written(const Reply& reply, bool keep_alive, bool head, const std::string& request_id) {
     const bool bodiless = reply.status == 204 || reply.status == 304;
+    std::string out;
+    out.reserve(reply.body.size() + 512);
+    out.append("HTTP/1.1 ").append(std::to_string(reply.status)).append(" ").append(title(reply.status));
+    const auto add = [&out](std::string_view name, std::string_view value) {
+        out.append("\r\n").append(name).append(": ").append(value);
+    };
+    add("Server", "vmm-service");
+    add("Date", http_date());
+    add("X-Request-Id", request_id);
+    for (const auto& [name, value] : reply.headers) {
+        add(name, value);
+    }
     if (!bodiless) {
-        raw.set(bhttp::field::content_type, reply.content_type);
-        raw.content_length(reply.body.size());
+        add("Content-Type", reply.content_type);
+        add("Content-Length", std::to_string(reply.body.size()));
     }
-    if (!bodiless && !head) {
-        raw.body() = std::move(reply.body);
+    if (!keep_alive) {
+        add("Connection", "close");
     }
-    raw.keep_alive(keep_alive);
-    return raw;
+    out.append("\r\n\r\n");
+    return bodiless || head ? out : out.append(reply.body);
 }
 
 std::optional<Error> reading_problem(const boost::system::error_code& failed) {
@@ -107,7 +112,8 @@ std::optional<Error> reading_problem(const boost::system::error_code& failed) {
 namespace {
 
 using tcp = asio::ip::tcp;
-using LiveSession = Session<beast::tcp_stream>;
+using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
+using LiveSession = Session<Socket>;
 
 // One thread with its loop, its listening socket and its connections.
 class Worker {
@@ -154,6 +160,7 @@ public:
     void start(Service& service) {
         service_ = &service;
         asio::co_spawn(loop_, accept(), asio::detached);
+        asio::co_spawn(loop_, watch(), asio::detached);
         thread_ = std::thread{[this] { loop_.run(); }};
     }
 
@@ -164,7 +171,7 @@ public:
             acceptor_.close(ignored);
             for (auto* session : sessions_) {
                 if (session->idle()) {
-                    session->stream().cancel();
+                    session->stream().cancel(ignored);
                 }
             }
         });
@@ -175,7 +182,8 @@ public:
 private:
     asio::awaitable<void> accept() {
         while (!draining_) {
-            auto [failed, socket] = co_await acceptor_.async_accept(as_value);
+            Socket socket{loop_};
+            auto [failed] = co_await acceptor_.async_accept(socket, as_value);
             if (failed == asio::error::operation_aborted) {
                 break;
             }
@@ -194,14 +202,26 @@ private:
         }
     }
 
-    asio::awaitable<void> serve(tcp::socket socket) {
+    // Ends what takes too long. One look at all sessions every so often costs less than a timer for each wait
+    // of each.
+    asio::awaitable<void> watch() {
+        while (true) {
+            co_await pause_for(std::chrono::milliseconds{250});
+            const auto at = std::chrono::steady_clock::now();
+            for (auto* session : sessions_) {
+                if (session->overdue(at)) {
+                    boost::system::error_code ignored;
+                    session->stream().close(ignored);
+                }
+            }
+        }
+    }
+
+    asio::awaitable<void> serve(Socket socket) {
         boost::system::error_code failed;
         const auto remote = socket.remote_endpoint(failed);
         LiveSession session{
-            beast::tcp_stream{std::move(socket)},
-            *service_,
-            failed ? "-" : remote.address().to_string(),
-            draining_
+            std::move(socket), *service_, failed ? "-" : remote.address().to_string(), draining_
         };
         sessions_.insert(&session);
         try {

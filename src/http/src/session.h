@@ -22,13 +22,12 @@ namespace beast = boost::beast;
 namespace bhttp = boost::beast::http;
 
 using RawRequest = bhttp::request<bhttp::string_body>;
-using RawReply = bhttp::response<bhttp::string_body>;
 
 // A sane X-Request-Id of the client's, or a new one.
 std::string request_id_of(const RawRequest& raw);
 Request to_request(RawRequest raw, const std::string& peer);
-RawReply
-to_raw(Reply reply, unsigned http_version, bool keep_alive, bool head, const std::string& request_id);
+// The answer as it goes over the wire; of a HEAD without its body.
+std::string written(const Reply& reply, bool keep_alive, bool head, const std::string& request_id);
 
 // The problem that answers a message which cannot be read; nothing when the connection just ended.
 std::optional<Error> reading_problem(const boost::system::error_code& failed);
@@ -56,12 +55,15 @@ public:
     // Between requests, so that a server that stops may close it.
     [[nodiscard]] bool idle() const { return idle_; }
 
+    // Whether what the session waits for has taken too long; then its stream is to be closed.
+    [[nodiscard]] bool overdue(std::chrono::steady_clock::time_point at) const { return at > deadline_; }
+
 private:
-    void limit(std::chrono::milliseconds time) {
-        if constexpr (requires { stream_.expires_after(time); }) {
-            stream_.expires_after(time);
-        }
-    }
+    static constexpr bool is_socket = requires(Stream& stream, boost::system::error_code& failed) {
+        stream.shutdown(asio::socket_base::shutdown_both, failed);
+    };
+
+    void limit(std::chrono::milliseconds time) { deadline_ = std::chrono::steady_clock::now() + time; }
 
     // Waits for the first bytes of a request. Holds next to nothing meanwhile.
     asio::awaitable<bool> readable() {
@@ -97,15 +99,15 @@ private:
             co_return false;
         }
         auto raw = parser.release();
-        const auto version = raw.version();
         const bool keep_alive = raw.keep_alive() && !draining_;
         auto request = to_request(std::move(raw), peer_);
         const bool head = request.method == "HEAD";
         const auto id = request.request_id;
-        auto reply = co_await handle(service_, std::move(request));
-        auto out = to_raw(std::move(reply), version, keep_alive, head, id);
+        deadline_ = std::chrono::steady_clock::time_point::max();  // the service has its own
+        const auto reply = co_await handle(service_, std::move(request));
+        const auto out = written(reply, keep_alive, head, id);
         limit(service_.body_limit);
-        const auto [lost, written] = co_await write(out, head);
+        const auto [lost, sent] = co_await asio::async_write(stream_, asio::buffer(out), as_value);
         if (buffer_.size() == 0) {
             buffer_ = beast::flat_buffer{};  // an idle connection keeps no memory of the last request
         }
@@ -121,32 +123,23 @@ private:
         co_await asio::async_write(stream_, asio::buffer(go_on), as_value);
     }
 
-    asio::awaitable<std::tuple<boost::system::error_code, std::size_t>> write(RawReply& out, bool head) {
-        bhttp::response_serializer<bhttp::string_body> serializer{out};
-        if (head) {
-            serializer.split(true);
-            co_return co_await bhttp::async_write_header(stream_, serializer, as_value);
-        }
-        co_return co_await bhttp::async_write(stream_, serializer, as_value);
-    }
-
     asio::awaitable<void> refuse(boost::system::error_code failed, const RawRequest& raw) {
         const auto error = reading_problem(failed);
         if (!error) {
             co_return;
         }
         const auto id = request_id_of(raw);
-        auto out = to_raw(problem(*error, id), 11, false, false, id);
+        const auto out = written(problem(*error, id), false, false, id);
         limit(service_.header_limit);
-        co_await write(out, false);
+        co_await asio::async_write(stream_, asio::buffer(out), as_value);
         co_await drain();
     }
 
     // Takes in a little of what the client still sends, so that it reads the answer rather than a reset.
     asio::awaitable<void> drain() {
-        if constexpr (requires { stream_.socket(); }) {
+        if constexpr (is_socket) {
             boost::system::error_code ignored;
-            stream_.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+            stream_.shutdown(asio::socket_base::shutdown_send, ignored);
             limit(std::chrono::milliseconds{1000});
             buffer_ = beast::flat_buffer{};
             for (std::size_t taken = 0; taken < (1U << 20);) {
@@ -161,10 +154,10 @@ private:
     }
 
     asio::awaitable<void> close() {
-        if constexpr (requires { stream_.socket(); }) {
+        if constexpr (is_socket) {
             boost::system::error_code ignored;
-            stream_.socket().shutdown(asio::socket_base::shutdown_both, ignored);
-            stream_.close();
+            stream_.shutdown(asio::socket_base::shutdown_both, ignored);
+            stream_.close(ignored);
         }
         co_return;
     }
@@ -174,6 +167,7 @@ private:
     std::string peer_;
     const std::atomic<bool>& draining_;
     beast::flat_buffer buffer_;
+    std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::time_point::max();
     bool idle_ = false;
 };
 

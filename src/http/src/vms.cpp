@@ -42,38 +42,51 @@ Reply first_answer(const app::Answer& answer) {
     return reply;
 }
 
-// Waits for the job that was begun and gives its answer, or 202 when it takes too long or nobody wants to
-// wait.
-Task<Reply> conclude(Service& service, Request& request, app::Begun begun) {
-    request.unstored_ticket = begun.recalled;
-    if (begun.first_answer) {
-        co_return first_answer(*begun.first_answer);
+// A job that was begun, as far as it has come.
+struct Seen {
+    app::Begun begun;
+    domain::Operation operation;
+    app::Answer answer;  // once it has succeeded
+};
+
+// Begins a job and waits for its end, all on the application's executor: one way there and one back.
+Task<Seen> see_through(Service& service, Task<app::Begun> beginning, std::chrono::milliseconds limit) {
+    Seen seen;
+    CO_TRY(seen.begun, co_await std::move(beginning));
+    if (seen.begun.first_answer) {
+        co_return seen;
     }
+    CO_TRY(seen.operation, co_await service.world.operations.wait(seen.begun.operation, limit));
+    if (seen.operation.status == domain::Progress::succeeded) {
+        CO_TRY(seen.answer, co_await service.fleet.answer(seen.operation));
+    }
+    co_return seen;
+}
+
+// The answer of the job when it is done, or 202 when it takes too long or nobody wants to wait.
+Task<Reply> conclude(Service& service, Request& request, Task<app::Begun> beginning) {
     const auto limit = wants_async(request) ? std::chrono::milliseconds{0} : service.request_timeout;
     CO_TRY(
-        const auto operation,
-        co_await on_application(service, service.world.operations.wait(begun.operation, limit))
+        const auto seen, co_await on_application(service, see_through(service, std::move(beginning), limit))
     );
-    if (!domain::ended(operation.status) || wants_async(request)) {
-        co_return accepted(operation);
+    request.unstored_ticket = seen.begun.recalled;
+    if (seen.begun.first_answer) {
+        co_return first_answer(*seen.begun.first_answer);
     }
-    if (operation.error) {
-        co_return std::unexpected{*operation.error};
+    if (!domain::ended(seen.operation.status) || wants_async(request)) {
+        co_return accepted(seen.operation);
     }
-    app::Answer answer;
-    if (operation.idempotency_key.empty()) {
-        answer = render(operation, service.world.registry.find(operation.target).get());
-    } else {
-        CO_TRY(answer, co_await on_application(service, service.fleet.answer(operation)));
+    if (seen.operation.error) {
+        co_return std::unexpected{*seen.operation.error};
     }
     Reply reply;
-    reply.status = answer.status;
-    reply.body = answer.body;
-    if (!answer.etag.empty()) {
-        reply.headers.emplace_back("ETag", answer.etag);
+    reply.status = seen.answer.status;
+    reply.body = seen.answer.body;
+    if (!seen.answer.etag.empty()) {
+        reply.headers.emplace_back("ETag", seen.answer.etag);
     }
-    if (operation.kind == Job::create) {
-        reply.headers.emplace_back("Location", "/vms/" + operation.target);
+    if (seen.operation.kind == Job::create) {
+        reply.headers.emplace_back("Location", "/vms/" + seen.operation.target);
     }
     co_return reply;
 }
@@ -81,13 +94,9 @@ Task<Reply> conclude(Service& service, Request& request, app::Begun begun) {
 Task<Reply> do_job(Service& service, Request& request, Job job, app::JobOptions options) {
     CO_TRY(const auto expected, if_match(request));
     const auto id = request.parameters.at("id");
-    CO_TRY(
-        auto begun,
-        co_await on_application(
-            service, service.fleet.begin(request.caller, id, job, options, request.ticket, expected)
-        )
+    co_return co_await conclude(
+        service, request, service.fleet.begin(request.caller, id, job, options, request.ticket, expected)
     );
-    co_return co_await conclude(service, request, std::move(begun));
 }
 
 Task<Reply> simple_job(Service& service, Request& request, Job job) {
@@ -155,13 +164,9 @@ Task<Reply> create_vm(Service& service, Request& request) {
     order.disk_gib = wanted.disk_gib;
     order.labels = wanted.labels.value_or(std::map<std::string, std::string>{});
     order.start = wanted.start.value_or(true);
-    CO_TRY(
-        auto begun,
-        co_await on_application(
-            service, service.fleet.create(request.caller, std::move(order), request.ticket)
-        )
+    co_return co_await conclude(
+        service, request, service.fleet.create(request.caller, std::move(order), request.ticket)
     );
-    co_return co_await conclude(service, request, std::move(begun));
 }
 
 Task<Reply> list_vms(Service& service, Request& request) {

@@ -90,7 +90,9 @@ TEST_F(Images, MakeDisksThatQemuImgFindsSound) {
     ASSERT_TRUE(disk) << disk.error().message();
     EXPECT_EQ(qemu_img("check -q " + disk->string()), 0);
     // qemu-img takes what lies beyond the shorter image as zeros, as a machine does.
-    EXPECT_EQ(qemu_img("compare -f qcow2 -F raw " + disk->string() + " " + (folder / "base.img").string()), 0);
+    EXPECT_EQ(
+        qemu_img("compare -f qcow2 -F raw " + disk->string() + " " + (folder / "base.img").string()), 0
+    );
     EXPECT_EQ(*store->disks(), std::vector{vm});
     EXPECT_TRUE(store->make_disk(vm, *store->find("base"), 1)) << "again";
     EXPECT_TRUE(store->remove_disk(vm));

@@ -20,7 +20,7 @@ public:
     ~Engine();
 
     // A batch of transactions shares one commit: begin, any number of apply, then commit or roll back.
-    Result<void> begin();
+    Result<void> begin(ports::Outlives outlives);
     Result<std::int64_t> apply(const ports::Transaction& transaction);
     Result<void> commit();
     void roll_back();
@@ -54,6 +54,7 @@ private:
     Fd lock_;
     std::unique_ptr<sqlite3, Close> db_;
     Statement select_, revision_, upsert_, remove_, list_, expire_;
+    ports::Outlives outlives_ = ports::Outlives::power_loss;  // the synchronous mode in force
     std::int64_t last_revision_ = 0;
     std::int64_t committed_revision_ = 0;
 };

@@ -22,6 +22,7 @@ struct Job {
     std::function<Result<void>(Engine&)> run;
     std::function<void(const Result<void>& committed)> finish;
     bool writes = false;
+    ports::Outlives outlives = ports::Outlives::power_loss;
 };
 
 class Store final : public ports::StateStore {
@@ -42,11 +43,12 @@ public:
     }
 
     Task<std::int64_t> commit(ports::Transaction transaction) override {
+        const auto outlives = transaction.outlives;
         auto shared = std::make_shared<ports::Transaction>(std::move(transaction));
         auto work = std::function<Result<std::int64_t>(Engine&)>{[shared](Engine& engine) {
             return engine.apply(*shared);
         }};
-        co_return co_await submit<std::int64_t>(std::move(work), true);
+        co_return co_await submit<std::int64_t>(std::move(work), true, outlives);
     }
 
     Task<ports::Record> get(std::string key) override {
@@ -80,11 +82,16 @@ public:
 
 private:
     template <class T>
-    Task<T> submit(std::function<Result<T>(Engine&)> work, bool writes) {
+    Task<T> submit(
+        std::function<Result<T>(Engine&)> work,
+        bool writes,
+        ports::Outlives outlives = ports::Outlives::power_loss
+    ) {
         auto outcome = std::make_shared<std::optional<Result<T>>>();
         asio::steady_timer done{co_await asio::this_coro::executor, asio::steady_timer::time_point::max()};
         Job job;
         job.writes = writes;
+        job.outlives = outlives;
         job.run = [work = std::move(work), outcome](Engine& engine) -> Result<void> {
             outcome->emplace(work(engine));
             const Result<T>& got = **outcome;
@@ -134,7 +141,13 @@ private:
 
     void run_batch(std::deque<Job>& batch) {
         const bool writes = std::ranges::any_of(batch, &Job::writes);
-        Result<void> outcome = writes ? engine_->begin() : Result<void>{};
+        const bool waits = std::ranges::any_of(batch, [](const Job& job) {
+            return job.writes && job.outlives == ports::Outlives::power_loss;
+        });
+        Result<void> outcome;
+        if (writes) {
+            outcome = engine_->begin(waits ? ports::Outlives::power_loss : ports::Outlives::process);
+        }
         const bool begun = writes && outcome;
         for (auto& job : batch) {
             if (outcome) {

@@ -72,7 +72,7 @@ TEST(Sqlite, KeepsItsRecordsAcrossARestart) {
     {
         auto store = open(folder / "state.db");
         ASSERT_TRUE(store) << store.error().message();
-        ASSERT_TRUE(test::run((*store)->commit({{}, {{"/a", "1", {}}}, {}})));
+        ASSERT_TRUE(test::run((*store)->commit({{}, {}, {{"/a", "1", {}}}, {}})));
     }
     auto store = open(folder / "state.db");
     ASSERT_TRUE(store);

@@ -20,7 +20,7 @@ protected:
         std::vector<ports::Put> puts,
         std::vector<std::string> removes = {}
     ) {
-        return run(store->commit({std::move(expect), std::move(puts), std::move(removes)}));
+        return run(store->commit({{}, std::move(expect), std::move(puts), std::move(removes)}));
     }
 
     std::unique_ptr<ports::StateStore> store = GetParam()();

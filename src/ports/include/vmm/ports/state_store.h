@@ -30,8 +30,14 @@ struct Put {
     std::optional<Timestamp> expires_at;
 };
 
+// What a commit outlives when it returns: the loss of power, or only the end of the process. What can be
+// found out again from the host, such as that a machine runs, need not wait for the disk; a later commit
+// takes it along.
+enum class Outlives : std::uint8_t { power_loss, process };
+
 // All of it or nothing.
 struct Transaction {
+    Outlives outlives = Outlives::power_loss;
     std::vector<Expectation> expect;
     std::vector<Put> puts;
     std::vector<std::string> removes;
@@ -43,8 +49,8 @@ class StateStore {
 public:
     virtual ~StateStore() = default;
 
-    // Durable when it returns the store's new revision. conflict "store-conflict" with the key as field when
-    // an expectation does not hold; then nothing has changed.
+    // Stored, as far as the transaction asks for it, when it returns the store's new revision. conflict
+    // "store-conflict" with the key as field when an expectation does not hold; then nothing has changed.
     virtual Task<std::int64_t> commit(Transaction transaction) = 0;
 
     // The record, unless it has expired. not_found.
