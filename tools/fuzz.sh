@@ -4,12 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cmake --preset fuzz >/dev/null
-targets=${TARGETS:-canonical decoder headers qmp toml http}
-# shellcheck disable=SC2086
-cmake --build --preset fuzz -j "$(nproc)" --target $(printf 'fuzz_%s ' $targets)
+read -ra targets <<<"${TARGETS:-canonical decoder headers qmp toml http}"
+cmake --build --preset fuzz -j "$(nproc)" --target "${targets[@]/#/fuzz_}"
 mkdir -p build/fuzz/findings
 failed=0
-for target in $targets; do
+for target in "${targets[@]}"; do
     mkdir -p "build/fuzz/corpus/$target"
     echo "== $target: ${SECONDS_EACH:-60} s"
     log=build/fuzz/$target.log

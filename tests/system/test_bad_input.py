@@ -227,7 +227,7 @@ def test_databases_that_cannot_be_used(make_service):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of a few MiB."""
+    """A file system of a few MiB. To be named before make_service, so that it outlives the services that use it."""
     mounted = []
 
     def make(size):
@@ -256,7 +256,7 @@ def fill(folder):
         os.close(filler)
 
 
-def test_a_full_disk_under_the_images(make_service, small_disk):
+def test_a_full_disk_under_the_images(small_disk, make_service):
     images = small_disk("72m")
     os.symlink(IMAGES / "tiny", images / "tiny")
     service = make_service(images_dir=images)
@@ -272,7 +272,7 @@ def test_a_full_disk_under_the_images(make_service, small_disk):
     assert len(service.disks()) == 2
 
 
-def test_a_full_disk_under_the_state(make_service, small_disk):
+def test_a_full_disk_under_the_state(small_disk, make_service):
     state = small_disk("2m")
     service = make_service(state_url=f"sqlite://{state}/state.db")
     vm = service.create("web", start=False).json["id"]
@@ -291,7 +291,7 @@ def test_a_full_disk_under_the_state(make_service, small_disk):
     assert {v["name"] for v in service.call("GET", "/vms").json["vms"]} == kept
 
 
-def test_a_full_disk_under_the_run_folder(make_service, small_disk):
+def test_a_full_disk_under_the_run_folder(small_disk, make_service):
     run = small_disk("256k")
     service = make_service(vm_dir=run / "vm")
     fill(run)
@@ -301,7 +301,7 @@ def test_a_full_disk_under_the_run_folder(make_service, small_disk):
     os.unlink(run / "filler")
 
 
-def test_a_folder_that_stops_being_writable(make_service, small_disk):
+def test_a_folder_that_stops_being_writable(small_disk, make_service):
     run = small_disk("16m")
     service = make_service(vm_dir=run)
     subprocess.run(["mount", "-o", "remount,ro", run], check=True)
