@@ -1,6 +1,7 @@
 """Machines from their creation to their end, with real guests."""
 import os
 import signal
+import subprocess
 import time
 
 from support import console, qemu_processes
@@ -162,3 +163,21 @@ def test_the_machine_types_can_be_chosen(make_service):
     assert "q35" in open(f"/proc/{pid}/cmdline").read()
     service.wait_boot(vm)
     assert service.call("POST", f"/vms/{vm}/stop", {"timeout_s": 20}).json["status_reason"] == "stopped, as asked"
+
+
+def test_a_disk_image_boots_by_firmware(make_service, tmp_path):
+    """A boot sector that says so on the serial line, once as raw and once as qcow2."""
+    code = bytes.fromhex("31c08ed8fcbe167cac84c07406baf803eeebf5f4ebfd") + b"BOOTED FROM DISK\r\n\0"
+    sector = code.ljust(510, b"\0") + b"\x55\xaa"
+    (tmp_path / "raw-disk.img").write_bytes(sector + bytes((1 << 20) - 512))
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", tmp_path / "raw-disk.img", tmp_path / "copied.qcow2"], check=True)
+    service = make_service(images_dir=tmp_path)
+    for image in ("raw-disk", "copied"):
+        vm = service.create(image, image=image, memory_mib=128).json["id"]
+        log = service.vm_folder(vm) / "console.log"
+        deadline = time.time() + 60
+        while not (log.exists() and b"BOOTED FROM DISK" in log.read_bytes()):
+            assert time.time() < deadline, service.vm(vm)
+            time.sleep(0.05)
+        pid = qemu_processes(service.config["vm_dir"])[vm]
+        assert "q35" in open(f"/proc/{pid}/cmdline").read()

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t page = 1000;
 constexpr auto lifetime = std::chrono::hours{24};
+constexpr std::size_t most_kept = 20'000;  // in memory
 
 bool visible(const domain::Caller& caller, const domain::Operation& operation) {
     return caller.administrator || operation.requested_by == caller.address;
@@ -123,9 +124,16 @@ std::vector<domain::Operation> Operations::open() const {
 }
 
 void Operations::forget_old(Timestamp at) {
-    std::erase_if(entries_, [at](const auto& entry) {
+    std::size_t surplus = entries_.size() > most_kept ? entries_.size() - most_kept : 0;
+    // In the order of creation, so that the surplus takes the oldest.
+    std::erase_if(entries_, [at, &surplus](const auto& entry) {
         const auto& operation = entry.second.operation;
-        return domain::ended(operation.status) && operation.updated_at.plus(lifetime) <= at;
+        if (!domain::ended(operation.status)) {
+            return false;
+        }
+        const bool too_many = surplus > 0;
+        surplus -= too_many ? 1 : 0;
+        return too_many || operation.updated_at.plus(lifetime) <= at;
     });
 }
 
