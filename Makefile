@@ -47,8 +47,12 @@ fuzz: deps ## Run each fuzz target (SECONDS_EACH=60)
 bench: build guest ## Measure, and write docs/benchmarks.md
 	@tools/bench.sh
 
-install: build ## Install below DESTDIR
-	@cmake --install $(BUILD) --prefix $(PREFIX)
+install: build ## Install programs, manual page, completion and the documented configuration below DESTDIR
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+	@install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/doc/vmm-service
+	@$(BUILD)/bin/vmctl man >$(DESTDIR)$(PREFIX)/share/man/man1/vmctl.1
+	@$(BUILD)/bin/vmctl completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmctl
+	@install -m 644 config/default.conf README.md $(DESTDIR)$(PREFIX)/share/doc/vmm-service/
 
 hooks: ## Check each commit with the linter
 	@git config core.hooksPath tools/hooks

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 packages=(
     # toolchain
-    clang-19 clang-tidy-19 clang-format-19 clang-tools-19 libclang-rt-19-dev lld g++ cmake ninja-build ccache pkg-config git
+    clang-19 clang-tidy-19 clang-format-19 clang-tools-19 libclang-rt-19-dev lld-19 g++ cmake ninja-build ccache pkg-config git
     # libraries
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libsecp256k1-dev libcrypto++-dev libssl-dev libsqlite3-dev
     libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev libgtest-dev libgmock-dev
