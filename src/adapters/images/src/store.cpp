@@ -78,7 +78,7 @@ public:
     }
 
     Result<fs::path> make_disk(const std::string& vm, const ports::Image& image, std::uint32_t gib) override {
-        const auto file = disks_ / (vm + ".qcow2");
+        auto file = disks_ / (vm + ".qcow2");
         if (fs::exists(file, ignored_)) {
             return file;
         }
@@ -223,7 +223,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ports::ImageStore> create_image_store(fs::path folder, std::string owner) {
+std::unique_ptr<ports::ImageStore> create_image_store(fs::path folder, const std::string& owner) {
     return std::make_unique<Folder>(std::move(folder), owner);
 }
 

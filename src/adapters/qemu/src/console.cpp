@@ -163,6 +163,9 @@ void Console::keep(std::string_view text) {
     }
     if (!log_) {
         log_ = Fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
+        if (!log_) {
+            return;
+        }
         struct stat info{};
         logged_ = ::fstat(log_.get(), &info) == 0 ? static_cast<std::size_t>(info.st_size) : 0;
     }
