@@ -29,7 +29,7 @@ struct World {
     test::FakeImages images;
     test::FakeHost host;
     std::unique_ptr<ports::Signatures> signatures = crypto::create_signatures();
-    app::Registry registry;
+    app::Registry registry{&http::present};
     Group jobs{loop.get_executor()};
     Slots starts{5};
     app::Operations operations{store};

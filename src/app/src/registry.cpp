@@ -5,14 +5,19 @@
 namespace vmm::app {
 
 void Registry::put(domain::Vm vm) {
-    auto view = std::make_shared<const domain::Vm>(std::move(vm));
+    auto shown = std::make_shared<ShownVm>(ShownVm{std::move(vm), {}});
+    if (present_) {
+        shown->body = present_(*shown);
+        shown->body.shrink_to_fit();
+    }
+    const VmView view = std::move(shown);
     const std::unique_lock lock{mutex_};
     auto& place = by_id_[view->id];
     if (place && place->owner != view->owner) {
         by_owner_[place->owner].erase(view->id);
     }
     by_owner_[view->owner].insert(view->id);
-    place = std::move(view);
+    place = view;
 }
 
 void Registry::erase(const std::string& id) {

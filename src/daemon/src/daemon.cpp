@@ -17,6 +17,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -313,7 +314,7 @@ private:
     std::unique_ptr<ports::Host> host_;
     std::unique_ptr<Group> jobs_;
     std::unique_ptr<Slots> starts_;
-    app::Registry registry_;
+    app::Registry registry_{&http::present};
     std::unique_ptr<app::Operations> operations_;
     std::unique_ptr<app::Accounts> accounts_;
     std::unique_ptr<app::Replay> replay_;
@@ -347,6 +348,8 @@ Result<void> run(const Config& config) {
     CHECK(check(config));
     ::umask(077);
     raise_descriptor_limit();
+    // A heap for each of a handful of threads would only hold memory.
+    mallopt(M_ARENA_MAX, 2);
     std::signal(SIGPIPE, SIG_IGN);
     CHECK(start_logging(config));
     CHECK(wait_for(config.list("wait_for"), std::chrono::seconds{config.integer("wait_for_timeout")}));

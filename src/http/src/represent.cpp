@@ -90,6 +90,10 @@ wire::Account represent(const domain::Account& account, bool administrator, std:
     return out;
 }
 
+std::string present(const domain::Vm& vm) {
+    return json::encode(represent(vm));
+}
+
 app::Answer render(const domain::Operation& operation, const domain::Vm* vm) {
     app::Answer answer;
     if (operation.error) {

@@ -13,8 +13,9 @@ namespace {
 
 using domain::Job;
 
-Reply vm_reply(int status, const domain::Vm& vm) {
-    auto reply = json_reply(status, represent(vm));
+Reply vm_reply(const app::ShownVm& vm) {
+    Reply reply;
+    reply.body = vm.body;
     reply.headers.emplace_back("ETag", etag(vm.revision));
     return reply;
 }
@@ -183,7 +184,7 @@ Task<Reply> list_vms(Service& service, Request& request) {
     reply.body.append(R"({"vms":[)");
     for (std::size_t i = 0; i < page.vms.size(); ++i) {
         reply.body.append(i == 0 ? "" : ",");
-        json::append(reply.body, represent(*page.vms[i]));
+        reply.body.append(page.vms[i]->body);
     }
     reply.body.append(R"(],"next_cursor":)");
     reply.body.append(page.more ? "\"" + page.vms.back()->id + "\"}" : "null}");
@@ -203,7 +204,7 @@ Task<Reply> show_vm(Service& service, Request& request) {
         unchanged.headers.emplace_back("ETag", etag(vm->revision));
         co_return unchanged;
     }
-    co_return vm_reply(200, *vm);
+    co_return vm_reply(*vm);
 }
 
 Task<Reply> update_vm(Service& service, Request& request) {
@@ -221,7 +222,7 @@ Task<Reply> update_vm(Service& service, Request& request) {
         )
     );
     request.unstored_ticket = false;
-    co_return vm_reply(200, *vm);
+    co_return vm_reply(*vm);
 }
 
 Task<Reply> delete_vm(Service& service, Request& request) {
@@ -264,7 +265,7 @@ Task<Reply> boot_complete(Service& service, Request& request) {
         co_return invalid("formnet_ip", quote(report.address) + " is no IP address");
     }
     CO_TRY(const auto vm, co_await on_application(service, service.fleet.boot_complete(std::move(report))));
-    co_return vm_reply(200, *vm);
+    co_return vm_reply(*vm);
 }
 
 }  // namespace vmm::http

@@ -11,16 +11,28 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace vmm::app {
 
-using VmView = std::shared_ptr<const domain::Vm>;
+// A machine with its representation for clients, made once for each change rather than for each reader.
+struct ShownVm : domain::Vm {
+    std::string body;
+};
+
+using VmView = std::shared_ptr<const ShownVm>;
 
 // The machines as last stored, for readers: one immutable value per machine, replaced when it changes.
 // Thread-safe; readers take a shared lock for the time of a look-up and never wait for the store.
 class Registry {
 public:
+    using Present = std::function<std::string(const domain::Vm&)>;
+
+    Registry() = default;
+
+    explicit Registry(Present present) : present_{std::move(present)} {}
+
     struct Filter {
         std::optional<domain::Status> status;
         std::string name;
@@ -54,6 +66,7 @@ public:
 private:
     static bool matches(const domain::Vm& vm, const Filter& filter);
 
+    Present present_;
     mutable std::shared_mutex mutex_;
     std::map<std::string, VmView> by_id_;
     std::unordered_map<domain::Address, std::set<std::string>, domain::AddressHash> by_owner_;

@@ -52,6 +52,9 @@ struct Service {
 // The answer of an ended operation as its requester gets it, for World::render.
 app::Answer render(const domain::Operation& operation, const domain::Vm* vm);
 
+// A machine as clients get it, for the Registry.
+std::string present(const domain::Vm& vm);
+
 // The document at /openapi.json, made from the route table.
 std::string openapi_document(const std::string& version);
 
