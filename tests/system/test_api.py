@@ -244,6 +244,14 @@ def test_host_memory_is_not_promised_twice(service):
     assert (refused.status, refused.code) == (503, "host-memory-exhausted") and refused.headers["retry-after"]
 
 
+def test_limits_hold_for_simultaneous_requests(make_service):
+    service = make_service(max_vms=3)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: service.create(f"vm{i}", start=False), range(8)))
+    assert sorted(a.status for a in answers) == [201] * 3 + [409] * 5, answers
+    assert len(service.call("GET", "/vms").json["vms"]) == 3
+
+
 def test_a_formfile_shapes_the_machine(service):
     vm = service.call("POST", "/vm/create", {"name": "web", "formfile": "NAME my-vm\nVCPU 2\nMEM 512\nDISK 5\n", "start": False}).json
     assert (vm["vcpus"], vm["memory_mib"], vm["disk_gib"], vm["formfile"][:4]) == (2, 512, 5, "NAME")

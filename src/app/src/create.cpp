@@ -63,17 +63,9 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
     auto capacity = world_.host.capacity();
     capacity.disk_available_mib = world_.images.available_mib();
     CHECK(domain::check_shape({vm.vcpus, vm.memory_mib, vm.disk_gib}, capacity));
-    CHECK(domain::check_room(world_.registry.size(), settings.max_vms, capacity));
+    CHECK(domain::check_room(machines_.size(), settings.max_vms, capacity));
     if (wanted.start) {
-        std::uint64_t given = 0;
-        for (const auto& [id, machine] : machines_) {
-            const auto& other = machine->vm();
-            const bool counts =
-                domain::live(other.status) || other.status == domain::Status::starting ||
-                (other.status == domain::Status::creating && other.desired_power == domain::Power::on);
-            given += counts ? other.memory_mib : 0;
-        }
-        CHECK(domain::check_memory(vm.memory_mib, given, capacity));
+        CHECK(domain::check_memory(vm.memory_mib, memory_given(vm.id), capacity));
     }
     return vm;
 }

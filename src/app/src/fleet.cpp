@@ -43,6 +43,24 @@ Action action_of(Job job) {
     return Action::own;
 }
 
+Fleet::Fleet(World& world) : world_{world} {
+    world_.memory_given = [this](const std::string& but) { return memory_given(but); };
+}
+
+// From the machines themselves, not from what readers are shown: a machine that is taken counts before it is
+// stored.
+std::uint64_t Fleet::memory_given(const std::string& but) const {
+    std::uint64_t given = 0;
+    for (const auto& [id, machine] : machines_) {
+        const auto& vm = machine->vm();
+        const bool to_start = vm.status != domain::Status::creating || vm.desired_power == domain::Power::on;
+        if (id != but && (domain::live(vm.status) || (domain::busy(vm.status) && to_start))) {
+            given += vm.memory_mib;
+        }
+    }
+    return given;
+}
+
 Result<std::shared_ptr<Machine>>
 Fleet::find(const domain::Caller& caller, Action action, const std::string& id) const {
     const auto found = machines_.find(id);

@@ -90,14 +90,7 @@ Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<st
         return std::unexpected{std::move(allowed).error()};
     }
     if (job == Job::start) {
-        std::uint64_t given = 0;
-        for (const auto& view :
-             world_.registry.list({.address = {}, .administrator = true}, {}, "", SIZE_MAX).vms) {
-            const bool counts =
-                view->id != vm_.id && (domain::live(view->status) || view->status == Status::starting);
-            given += counts ? view->memory_mib : 0;
-        }
-        CHECK(domain::check_memory(vm_.memory_mib, given, world_.host.capacity()));
+        CHECK(domain::check_memory(vm_.memory_mib, world_.memory_given(vm_.id), world_.host.capacity()));
         if (world_.starts.waiting() >= 20 * world_.settings.concurrent_vm_starts) {
             return fail(Error{
                 Code::unavailable,

@@ -244,6 +244,24 @@ TEST_F(FleetTest, RefusesToPromiseMemoryTwice) {
     EXPECT_TRUE(create("three", false));
 }
 
+TEST_F(FleetTest, RefusesToPromiseMemoryTwiceToStartsAtTheSameMoment) {
+    host.size.memory_mib = 400;  // 256 are kept back: room for one machine of 128
+    const auto one = create("one", false)->vm;
+    const auto two = create("two", false)->vm;
+    int begun = 0;
+    for (const auto& vm : {one, two}) {
+        auto task = life->fleet.begin(owner, vm, Job::start, {}, {}, std::nullopt);
+        asio::co_spawn(
+            life->loop,
+            std::move(task),
+            [&begun](const std::exception_ptr&, const Result<Begun>& result) { begun += result ? 1 : 0; }
+        );
+    }
+    settle();
+    EXPECT_EQ(begun, 1);
+    EXPECT_EQ(hypervisor.machines.size(), 1U);
+}
+
 TEST_F(FleetTest, GivesARepeatedKeyTheFirstAnswer) {
     Ticket ticket;
     ticket.idempotency_key = "/idempotency/a/b";

@@ -60,6 +60,16 @@ std::string timestamp() {
 
 }  // namespace
 
+std::string query_escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           c == '-' || c == '_' || c == '.';
+        out += plain ? std::string{c} : "%" + to_hex(std::array{static_cast<std::uint8_t>(c)});
+    }
+    return out;
+}
+
 Result<crypto::Signer> Client::signer() {
     if (!signer_) {
         TRY(signer_, load_key(settings_));
@@ -142,13 +152,7 @@ Result<std::string> Client::resolve(const std::string& name_or_id) {
     if (is_id("vm", name_or_id)) {
         return name_or_id;
     }
-    std::string escaped;
-    for (const char c : name_or_id) {
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           c == '-' || c == '_' || c == '.';
-        escaped += plain ? std::string{c} : "%" + to_hex(std::array{static_cast<std::uint8_t>(c)});
-    }
-    TRY(const auto found, call("GET", "/vms?name=" + escaped));
+    TRY(const auto found, call("GET", "/vms?name=" + query_escaped(name_or_id)));
     const auto* vms = found.find("vms") == nullptr ? nullptr : found.find("vms")->as<json::List>();
     if (vms == nullptr || vms->empty()) {
         return fail(Error{Code::not_found, "there is no machine named " + quote(name_or_id)}.with_hint(

@@ -11,6 +11,9 @@
 
 namespace vmm::cli {
 
+// The text as it may stand in a query.
+std::string query_escaped(std::string_view text);
+
 // Signed requests to one service.
 class Client {
 public:

@@ -123,16 +123,6 @@ struct ListOptions {
     bool names_only = false;
 };
 
-std::string escaped(const std::string& value) {
-    std::string out;
-    for (const char c : value) {
-        const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           c == '-' || c == '_' || c == '.';
-        out += plain ? std::string{c} : "%" + to_hex(std::array{static_cast<std::uint8_t>(c)});
-    }
-    return out;
-}
-
 Result<void> list(const Settings& settings, const ListOptions& options) {
     Client client{settings};
     json::List vms;
@@ -140,7 +130,7 @@ Result<void> list(const Settings& settings, const ListOptions& options) {
     do {
         std::string target = "/vms?limit=1000";
         const auto add = [&target](const char* name, const std::string& value) {
-            target.append(value.empty() ? "" : std::string{"&"} + name + "=" + escaped(value));
+            target.append(value.empty() ? "" : std::string{"&"} + name + "=" + query_escaped(value));
         };
         add("status", options.status);
         add("label", options.label);

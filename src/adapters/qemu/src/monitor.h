@@ -31,8 +31,6 @@ public:
     // timed_out.
     Task<json::Value> execute(std::string command, std::string arguments, std::chrono::milliseconds limit);
 
-    [[nodiscard]] bool is_open() const { return open_; }
-
     void close();
 
 private:

@@ -44,7 +44,7 @@ struct Begun {
 // that the caller may not see does not exist for them: not_found.
 class Fleet {
 public:
-    explicit Fleet(World& world) : world_{world} {}
+    explicit Fleet(World& world);
 
     // Reads the machines from the store, finds out what became of each, and removes from the host what
     // belongs to none.
@@ -83,6 +83,7 @@ private:
     Task<void> read_machines();
     asio::awaitable<void> sweep();
     void forget_removed();
+    [[nodiscard]] std::uint64_t memory_given(const std::string& but) const;
 
     World& world_;
     std::map<std::string, std::shared_ptr<Machine>> machines_;

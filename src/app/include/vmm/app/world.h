@@ -62,6 +62,9 @@ struct World {
     Slots& starts;
     // Renders the answer of an ended operation; the machine is null when it is gone.
     std::function<Answer(const domain::Operation&, const domain::Vm*)> render;
+    // MiB promised to all machines but this one, those that are only about to start included. Set by the
+    // Fleet.
+    std::function<std::uint64_t(const std::string& but)> memory_given;
     // Machines by the hash of their boot token.
     std::unordered_map<std::string, std::string> boot_tokens;
 };
