@@ -1,11 +1,10 @@
 #pragma once
 
-#include "vmm/ports/signatures.h"
+#include "vmm/crypto/sha256.h"
 
 namespace vmm::crypto {
 
 ports::Digest sha3_256(std::string_view data);
-ports::Digest sha256(std::string_view data);
 ports::Digest personal_digest(std::string_view message);
 domain::Address checksummed(const domain::Address::Bytes& bytes);
 domain::Address address_of_key(std::span<const std::uint8_t, 65> uncompressed);

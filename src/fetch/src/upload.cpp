@@ -1,0 +1,138 @@
+#include "vmm/base/text.h"
+#include "vmm/fetch/stream.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace vmm::fetch {
+namespace {
+
+namespace beast = boost::beast;
+namespace bhttp = boost::beast::http;
+using tcp = asio::ip::tcp;
+
+constexpr std::size_t piece = 1 << 20;
+constexpr auto patience = std::chrono::milliseconds{1000};
+
+std::unexpected<Error> broken(const Origin& origin, const boost::system::error_code& failed) {
+    const auto where = origin.host + ":" + std::to_string(origin.port);
+    return failed == beast::error::timeout
+               ? fail(Code::timed_out, where + " did not answer in time")
+               : fail(Error{Code::unavailable, where + ": " + failed.message()}.with_slug(
+                     "service-unreachable"
+                 ));
+}
+
+Task<void> send_head(beast::tcp_stream& stream, Origin origin, Upload upload) {
+    bhttp::request<bhttp::empty_body> head{bhttp::verb::post, upload.request.target, 11};
+    head.method_string(upload.request.method);
+    head.set(bhttp::field::host, origin.host + ":" + std::to_string(origin.port));
+    head.set(bhttp::field::connection, "close");
+    head.set(bhttp::field::expect, "100-continue");
+    for (const auto& [name, value] : upload.request.headers) {
+        head.set(name, value);
+    }
+    head.content_length(upload.bytes);
+    bhttp::request_serializer<bhttp::empty_body> serializer{head};
+    const auto [failed, count] = co_await bhttp::async_write_header(stream, serializer, as_value);
+    if (failed) {
+        co_return broken(origin, failed);
+    }
+    co_return Result<void>{};
+}
+
+Task<void>
+send_body(beast::tcp_stream& stream, Origin origin, Upload upload, std::chrono::milliseconds idle_limit) {
+    std::string block(piece, '\0');
+    for (std::uint64_t sent = 0; sent < upload.bytes;) {
+        const auto wanted = std::min<std::uint64_t>(piece, upload.bytes - sent);
+        const auto got = ::pread(upload.file, block.data(), wanted, static_cast<off_t>(upload.offset + sent));
+        if (got <= 0) {
+            co_return fail(Code::unavailable, "the file became shorter while it was sent");
+        }
+        stream.expires_after(idle_limit);
+        const auto [failed, count] = co_await asio::async_write(
+            stream, asio::buffer(block.data(), static_cast<std::size_t>(got)), as_value
+        );
+        if (failed) {
+            co_return broken(origin, failed);
+        }
+        sent += count;
+        if (upload.progress) {
+            upload.progress->done = upload.offset + sent;
+        }
+    }
+    co_return Result<void>{};
+}
+
+}  // namespace
+
+Task<Response> send_file(Origin origin, Upload upload, std::chrono::milliseconds idle_limit) {
+    beast::tcp_stream stream{co_await asio::this_coro::executor};
+    stream.expires_after(idle_limit);
+    tcp::resolver resolver{stream.get_executor()};
+    const auto [unknown, places] =
+        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
+    if (unknown) {
+        co_return broken(origin, unknown);
+    }
+    const auto [refused, place] = co_await stream.async_connect(places, as_value);
+    if (refused) {
+        co_return broken(origin, refused);
+    }
+    CO_CHECK(co_await send_head(stream, origin, upload));
+    // The first bytes of "100 Continue" or of an answer that spares the body.
+    asio::steady_timer silence{stream.get_executor(), patience};
+    silence.async_wait([&stream](const boost::system::error_code& stopped) {
+        if (!stopped) {
+            stream.socket().cancel();
+        }
+    });
+    const auto [waited] = co_await stream.socket().async_wait(tcp::socket::wait_read, as_value);
+    silence.cancel();
+    beast::flat_buffer buffer;
+    bool answered = false;
+    if (!waited) {
+        stream.expires_after(idle_limit);
+        bhttp::response_parser<bhttp::empty_body> interim;
+        interim.skip(true);
+        std::string peeked(13, '\0');
+        boost::system::error_code failed;
+        const auto count = stream.socket().receive(asio::buffer(peeked), tcp::socket::message_peek, failed);
+        answered = failed || !std::string_view{peeked}.substr(0, count).contains(" 100");
+        if (!answered) {
+            const auto [lost, read] = co_await bhttp::async_read_header(stream, buffer, interim, as_value);
+            if (lost) {
+                co_return broken(origin, lost);
+            }
+        }
+    }
+    Result<void> sent;
+    if (!answered) {
+        sent = co_await send_body(stream, origin, upload, idle_limit);
+    }
+    // Also when the service closed in the middle: its answer says why.
+    stream.expires_after(std::max<std::chrono::milliseconds>(idle_limit, std::chrono::minutes{10}));
+    bhttp::response_parser<bhttp::string_body> parser;
+    const auto [lost, received] = co_await bhttp::async_read(stream, buffer, parser, as_value);
+    if (lost) {
+        co_return sent ? broken(origin, lost) : std::unexpected{sent.error()};
+    }
+    Response response;
+    response.status = static_cast<int>(parser.get().result_int());
+    for (const auto& field : parser.get()) {
+        response.headers[lower(field.name_string())] = field.value();
+    }
+    response.body = std::move(parser.get().body());
+    co_return response;
+}
+
+}  // namespace vmm::fetch
