@@ -5,10 +5,10 @@ JOBS ?= $(shell nproc)
 DESTDIR ?=
 PREFIX ?= /usr
 
-.PHONY: help deps configure build guest run test lint format asan tsan fuzz bench install clean hooks
+.PHONY: help deps configure build guest image-debian run test lint format asan tsan fuzz bench install clean hooks
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing: Debian packages and, for the tests, npm packages
 	@tools/deps.sh
@@ -17,15 +17,19 @@ $(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json | deps
 	@cmake --preset $(PRESET) >/dev/null
 
 build: deps $(BUILD)/build.ninja ## Build vmm-service and vmctl into build/release/bin
-	@cmake --build --preset $(PRESET) -j $(JOBS) --target vmm-service vmctl
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target vmm-service vmctl vmm-jail
 
-guest: deps ## Build the tiny guest from Debian packages into build/images
-	@guest/build.sh build/images
+guest: build ## Build the tiny guest from Debian packages: build/images/tiny.form
+	@guest/tiny.sh build/guest-images
+	@guest/pack.sh build/guest-images/tiny build/images/tiny.form $(BUILD)/bin/vmctl
+
+image-debian: deps ## Build a Debian 12 disk with cloud-init from Debian packages: build/images/debian-12.qcow2
+	@guest/debian.sh build/images
 
 run: build guest ## Start the service with a first machine; Ctrl-C stops it
 	@tools/run.sh
 
-test: deps $(BUILD)/build.ninja guest ## Build everything and run all tests
+test: deps $(BUILD)/build.ninja guest image-debian ## Build everything and run all tests
 	@cmake --build --preset $(PRESET) -j $(JOBS)
 	@tools/test.sh $(PRESET)
 

@@ -54,6 +54,12 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 
+# The image that lies in the folder is unpacked when it is first seen.
+for _ in $(seq 300); do
+    "$bin/vmctl" image show tiny 2>/dev/null | grep -q '^status *ready' && break
+    sleep 0.1
+done
+
 if status=$("$bin/vmctl" show "$name" 2>/dev/null | awk '$1 == "status" {print $2}') && [ -n "$status" ]; then
     say "found the machine $name again: $status"
     case $status in

@@ -27,19 +27,32 @@ struct World {
     test::MemoryStore store;
     test::FakeHypervisor hypervisor;
     test::FakeImages images;
+    test::FakeDisks disks;
     test::FakeHost host;
     std::unique_ptr<ports::Signatures> signatures = crypto::create_signatures();
     app::Registry registry{&http::present};
     Group jobs{loop.get_executor()};
     Slots starts{5};
     app::Operations operations{store};
-    app::World
-        world{settings, store, hypervisor, images, host, *signatures, registry, operations, jobs, starts};
+    app::World world{
+        settings,
+        store,
+        hypervisor,
+        images,
+        disks,
+        host,
+        *signatures,
+        registry,
+        operations,
+        jobs,
+        starts
+    };
+    app::Images catalogue{world};
     app::Fleet fleet{world};
     app::Accounts accounts{settings, store, registry};
     app::Replay replay{store};
     app::Health health{world};
-    http::Service service{world, fleet, accounts, replay, health, loop.get_executor()};
+    http::Service service{world, fleet, catalogue, accounts, replay, health, loop.get_executor()};
 };
 
 }  // namespace

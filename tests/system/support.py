@@ -1,6 +1,7 @@
 """What the system tests stand on: an independent signer, the service's real binary, and a look at what is left behind."""
 import ctypes
 import ctypes.util
+import hashlib
 import http.client
 import json
 import os
@@ -18,7 +19,7 @@ from Cryptodome.Hash import keccak
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("VMM_BIN", ROOT / "build/release/bin"))
-IMAGES = ROOT / "build/images"
+IMAGES = ROOT / "build/guest-images"
 WINDOW = 300
 
 _secp = ctypes.CDLL(ctypes.util.find_library("secp256k1") or "libsecp256k1.so.1")
@@ -92,11 +93,12 @@ class Service:
         }
         self.config.update({k: str(v) for k, v in config.items()})
         self.process = None
+        self.command_path = BIN / "vmm-service"
         self.port = None
         self.log = self.folder / "service.log"
 
     def command(self):
-        return [str(BIN / "vmm-service")] + [f"--{k.replace('_', '-')}={v}" for k, v in self.config.items()]
+        return [str(self.command_path)] + [f"--{k.replace('_', '-')}={v}" for k, v in self.config.items()]
 
     def environment(self, extra=None):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("VMM_") and k != "WAIT_FOR"}
@@ -169,6 +171,28 @@ class Service:
         text = None if body is None else json.dumps(body).encode()
         return self.raw(method, target, self.signed_headers(method, target, text, signer, headers=headers), text, timeout)
 
+    def upload(self, name, data, signer=None, headers=None, query="", announced=None, whole=None):
+        """POST /images with these bytes; `whole` is the SHA-256 of an image of which they are a part."""
+        sha256 = announced or hashlib.sha256(data).hexdigest()
+        target = f"/images?name={name}" + (f"&sha256={whole}" if whole else "") + query
+        timestamp = timestamp_now()
+        signature, recovery = (signer or self.admin).sign(message_of("POST", target, timestamp, sha256))
+        signed = {"X-Signature": signature.hex(), "X-Recovery-ID": str(recovery), "X-Timestamp": timestamp,
+                  "X-Content-SHA256": sha256, "Content-Type": "application/octet-stream", **(headers or {})}
+        return self.raw("POST", target, signed, data, timeout=300)
+
+    def image(self, name):
+        return self.call("GET", f"/images/{name}").json
+
+    def store_of_images(self):
+        mark = (pathlib.Path(self.config["vm_dir"]) / ".vmm-store").read_text().strip()
+        return pathlib.Path(self.config["images_dir"]) / ".images" / mark
+
+    def images_left(self):
+        """What is on the host of brought images: stored contents, and what is on its way."""
+        store = self.store_of_images()
+        return {kind: sorted(p.name for p in (store / kind).iterdir()) for kind in ("contents", "incoming")}
+
     def create(self, name="web", signer=None, headers=None, **fields):
         return self.call("POST", "/vms", {"name": name, **fields}, signer, headers)
 
@@ -221,7 +245,8 @@ class Service:
                 pass
         mark = pathlib.Path(self.config["vm_dir"]) / ".vmm-store"
         if mark.exists():
-            shutil.rmtree(pathlib.Path(self.config["images_dir"]) / ".machines" / mark.read_text().strip(), ignore_errors=True)
+            for kind in (".machines", ".images"):
+                shutil.rmtree(pathlib.Path(self.config["images_dir"]) / kind / mark.read_text().strip(), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -69,4 +69,5 @@ def test_make_run_boots_a_machine_and_finds_it_again(tmp_path):
             os.kill(pid, signal.SIGKILL)
         mark = run_dir / ".vmm-store"
         if mark.exists():
-            subprocess.run(["rm", "-rf", ROOT / "build/images/.machines" / mark.read_text().strip()], check=True)
+            for kind in (".machines", ".images"):
+                subprocess.run(["rm", "-rf", ROOT / "build/images" / kind / mark.read_text().strip()], check=True)

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "recall.h"
+
 namespace vmm::app {
 namespace {
 
@@ -39,7 +41,7 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
             Error{Code::invalid, "is required, because the service has no default_image"}.with_field("image")
         );
     }
-    TRY(const auto image, world_.images.find(image_name));
+    TRY(const auto image, world_.bootable(&caller, image_name));
 
     domain::Vm vm;
     vm.id = new_id("vm");
@@ -51,7 +53,14 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
     vm.memory_mib = wanted.memory_mib.value_or(
         formfile.memory_mib.value_or(image.memory_mib.value_or(settings.default_memory_mib))
     );
-    vm.disk_gib = wanted.disk_gib.value_or(formfile.disk_gib.value_or(settings.default_disk_gib));
+    vm.disk_gib = wanted.disk_gib.value_or(
+        formfile.disk_gib.value_or(std::max(settings.default_disk_gib, image.minimum_disk_gib.value_or(1)))
+    );
+    if (vm.disk_gib < image.minimum_disk_gib.value_or(1)) {
+        return invalid(
+            "disk_gib", "the image needs " + std::to_string(*image.minimum_disk_gib) + " GiB at least"
+        );
+    }
     vm.image = image_name;
     vm.node = settings.node;
     vm.formfile = wanted.formfile;
@@ -61,9 +70,10 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
     vm.instance_id = instance_id(vm.build_id, settings.node_id);
 
     auto capacity = world_.host.capacity();
-    capacity.disk_available_mib = world_.images.available_mib();
+    capacity.disk_available_mib = world_.disks.available_mib();
     CHECK(domain::check_shape({vm.vcpus, vm.memory_mib, vm.disk_gib}, capacity));
     CHECK(domain::check_room(machines_.size(), settings.max_vms, capacity));
+    CHECK(domain::check_storage(world_.storage_used(vm.owner), 0, settings.account_storage_bytes));
     if (wanted.start) {
         CHECK(domain::check_memory(vm.memory_mib, memory_given(vm.id), capacity));
     }
@@ -71,42 +81,86 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
 }
 
 Task<Begun> Fleet::create(domain::Caller caller, CreateVm wanted, Ticket ticket) {
-    CO_TRY(auto recalled, co_await recall(ticket));
+    CO_TRY(auto recalled, co_await recall(world_, ticket));
     if (recalled) {
         co_return *std::move(recalled);
     }
     forget_removed();
     CO_TRY(auto vm, shaped(caller, wanted));
     domain::Operation operation;
-    operation.id = new_id("op");
     operation.kind = domain::Job::create;
+    operation.requested_by = caller.address;
+    operation.start = wanted.start;
+    co_return co_await begin_making(
+        std::make_shared<Machine>(world_, std::move(vm), 0), std::move(operation), ticket
+    );
+}
+
+Task<Begun> Fleet::clone(domain::Caller caller, std::string id, CloneVm wanted, Ticket ticket) {
+    CO_TRY(auto recalled, co_await recall(world_, ticket));
+    if (recalled) {
+        co_return *std::move(recalled);
+    }
+    CO_TRY(const auto source, find(caller, domain::Action::configure, id));
+    if (source->held()) {
+        co_return fail(Error{
+            Code::conflict, "the machine is busy: the operation " + source->vm().operation + " holds it"
+        }
+                           .with_slug("machine-busy"));
+    }
+    forget_removed();
+    CreateVm order;
+    order.name = wanted.name;
+    order.image = source->vm().image;
+    order.vcpus = source->vm().vcpus;
+    order.memory_mib = source->vm().memory_mib;
+    order.disk_gib = source->vm().disk_gib;
+    order.labels = wanted.labels;
+    order.start = wanted.start;
+    // The image may be one that the caller could not choose; having the machine is enough.
+    domain::Caller for_image{source->vm().owner, caller.administrator};
+    CO_TRY(auto vm, shaped(for_image, order));
+    vm.owner = caller.address;
+    vm.build_id = build_id(world_.signatures, vm.owner, vm.name);
+    vm.instance_id = instance_id(vm.build_id, world_.settings.node_id);
+    vm.formfile = source->vm().formfile;
+    vm.root_tuning = source->vm().root_tuning;
+    CO_CHECK(domain::check_storage(
+        world_.storage_used(vm.owner), world_.disks.real_bytes(id), world_.settings.account_storage_bytes
+    ));
+    domain::Operation operation;
+    operation.kind = domain::Job::clone;
+    operation.requested_by = caller.address;
+    operation.start = wanted.start;
+    operation.source = id;
+    co_return co_await begin_making(
+        std::make_shared<Machine>(world_, std::move(vm), 0), std::move(operation), ticket
+    );
+}
+
+// What create and clone share: the machine is known, its record and operation stored, its making begun.
+Task<Begun>
+Fleet::begin_making(std::shared_ptr<Machine> machine, domain::Operation operation, Ticket ticket) {
+    const auto& vm = machine->vm();
+    operation.id = new_id("op");
     operation.target = vm.id;
     operation.status = domain::Progress::running;
-    operation.requested_by = caller.address;
     operation.created_at = operation.updated_at = vm.created_at;
-    operation.start = wanted.start;
     operation.idempotency_key = ticket.idempotency_key;
     Begun begun{operation.id, vm.id, {}, false};
-
-    const auto machine = std::make_shared<Machine>(world_, std::move(vm), 0);
     // Known from now on, so that two creates at once cannot both be the last that max_vms allows.
     machines_.emplace(begun.vm, machine);
     auto created = co_await machine->create(std::move(operation), ticket);
     if (!created) {
         machines_.erase(begun.vm);
         auto error = std::move(created).error();
-        if (error.slug() == "store-conflict" && error.field() == ticket.idempotency_key) {
-            CO_TRY(auto first, co_await recall(ticket));
+        if (error.slug() == "store-conflict" && key_was_taken(error, ticket)) {
+            CO_TRY(auto first, co_await recall(world_, ticket));
             if (first) {
                 co_return *std::move(first);
             }
         }
-        if (error.slug() == "store-conflict" && error.field() == ticket.replay_key) {
-            co_return fail(
-                Error{Code::conflict, "this signed request was used before"}.with_slug("replayed-request")
-            );
-        }
-        co_return fail(std::move(error));
+        co_return fail(explained(std::move(error), ticket));
     }
     co_return begun;
 }

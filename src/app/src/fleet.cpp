@@ -5,30 +5,12 @@
 #include "vmm/records/records.h"
 
 #include "keys.h"
+#include "recall.h"
 
 namespace vmm::app {
-namespace {
 
 using domain::Action;
 using domain::Job;
-
-// A second request may carry the same Idempotency-Key while the first is being stored.
-bool key_was_taken(const Error& error, const Ticket& ticket) {
-    return !ticket.idempotency_key.empty() && error.field() == ticket.idempotency_key;
-}
-
-// The store's refusals in the caller's words.
-Error explained(Error error, const Ticket& ticket) {
-    if (error.slug() != "store-conflict") {
-        return error;
-    }
-    if (error.field() == ticket.replay_key) {
-        return Error{Code::conflict, "this signed request was used before"}.with_slug("replayed-request");
-    }
-    return Error{Code::conflict, "the machine has changed in between; try again"};
-}
-
-}  // namespace
 
 Action action_of(Job job) {
     switch (job) {
@@ -37,6 +19,12 @@ Action action_of(Job job) {
         case Job::restart:
         case Job::pause:
         case Job::resume: return Action::operate;
+        case Job::attach:
+        case Job::detach:
+        case Job::grow:
+        case Job::clone:
+        case Job::publish: return Action::configure;
+        case Job::import:
         case Job::create:
         case Job::remove: return Action::own;
     }
@@ -45,6 +33,16 @@ Action action_of(Job job) {
 
 Fleet::Fleet(World& world) : world_{world} {
     world_.memory_given = [this](const std::string& but) { return memory_given(but); };
+    world_.each_machine = [this](const std::function<void(const domain::Vm&)>& look) {
+        for (const auto& [id, machine] : machines_) {
+            if (!machine->removed()) {
+                look(machine->vm());
+            }
+        }
+    };
+    world_.copy_root = [this](std::string vm, std::filesystem::path overlay) {
+        return copy_root(std::move(vm), std::move(overlay));
+    };
 }
 
 // From the machines themselves, not from what readers are shown: a machine that is taken counts before it is
@@ -90,35 +88,6 @@ Task<Answer> Fleet::answer(domain::Operation operation) {
     co_return world_.render(operation, vm.get());
 }
 
-Task<std::optional<Begun>> Fleet::recall(Ticket ticket) {
-    if (ticket.idempotency_key.empty()) {
-        co_return std::optional<Begun>{};
-    }
-    const auto bound = co_await world_.store.get(ticket.idempotency_key);
-    if (!bound && bound.error().code() == Code::not_found) {
-        co_return std::optional<Begun>{};
-    }
-    if (!bound) {
-        co_return std::unexpected{bound.error()};
-    }
-    CO_TRY(const auto first, records::read_remembered(bound->value));
-    if (first.body_sha256 != ticket.body_sha256) {
-        co_return fail(Error{Code::invalid, "this Idempotency-Key was used for another request"}
-                           .with_slug("idempotency-key-reused")
-                           .with_field("Idempotency-Key"));
-    }
-    Begun begun;
-    begun.operation = first.operation;
-    begun.vm = first.target;
-    begun.recalled = true;
-    const auto answered = co_await world_.store.get(ticket.idempotency_key + "/answer");
-    if (answered) {
-        CO_TRY(auto given, records::read_remembered(answered->value));
-        begun.first_answer = Answer{given.status, std::move(given.body), std::move(given.etag)};
-    }
-    co_return std::optional<Begun>{std::move(begun)};
-}
-
 Task<Begun> Fleet::begin(
     domain::Caller caller,
     std::string id,
@@ -127,7 +96,7 @@ Task<Begun> Fleet::begin(
     Ticket ticket,
     std::optional<std::int64_t> expected_revision
 ) {
-    CO_TRY(auto recalled, co_await recall(ticket));
+    CO_TRY(auto recalled, co_await recall(world_, ticket));
     if (recalled) {
         co_return *std::move(recalled);
     }
@@ -136,7 +105,7 @@ Task<Begun> Fleet::begin(
     if (!operation) {
         auto error = std::move(operation).error();
         if (key_was_taken(error, ticket)) {
-            CO_TRY(auto first, co_await recall(ticket));
+            CO_TRY(auto first, co_await recall(world_, ticket));
             if (first) {
                 co_return *std::move(first);
             }

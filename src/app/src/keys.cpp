@@ -17,6 +17,14 @@ std::string operation(std::string_view id) {
     return joined(operations, id);
 }
 
+std::string image(std::string_view name) {
+    return joined(images, name);
+}
+
+std::string volume(std::string_view id) {
+    return joined(volumes, id);
+}
+
 std::string account(const domain::Address& address) {
     return joined(accounts, address.text());
 }

@@ -14,9 +14,13 @@ inline constexpr std::string_view accounts = "/accounts/";
 inline constexpr std::string_view nonces = "/nonces/";
 inline constexpr std::string_view idempotency = "/idempotency/";
 inline constexpr std::string_view names = "/names/";
+inline constexpr std::string_view images = "/images/";
+inline constexpr std::string_view volumes = "/volumes/";
 
 std::string vm(std::string_view id);
 std::string operation(std::string_view id);
+std::string image(std::string_view name);
+std::string volume(std::string_view id);
 std::string account(const domain::Address& address);
 // An owner's machine name: what makes names unique per owner.
 std::string vm_name(const domain::Address& owner, std::string_view name);

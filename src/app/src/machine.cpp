@@ -72,7 +72,10 @@ Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<st
             "the machine has changed: its revision is " + std::to_string(vm_.revision)
         );
     }
-    if (domain::busy(vm_.status)) {
+    if (!lent_to_.empty()) {
+        return fail(Error{Code::conflict, "the machine's disk is being copied"}.with_slug("machine-busy"));
+    }
+    if (held()) {
         return fail(Error{
             Code::conflict,
             "the machine is " + std::string{name(vm_.status)} + ": the operation " + vm_.operation +
@@ -85,6 +88,9 @@ Result<void> Machine::admit(Job job, const JobOptions& options, std::optional<st
         return fail(Error{Code::conflict, "the machine is " + std::string{name(vm_.status)}}
                         .with_slug("machine-running")
                         .with_hint("stop it first, or delete with ?force=true"));
+    }
+    if (domain::reconfigures(job)) {
+        return {};
     }
     if (auto allowed = domain::step(vm_.status, domain::beginning(job)); !allowed) {
         return std::unexpected{std::move(allowed).error()};
@@ -121,6 +127,7 @@ Task<std::string> Machine::begin(
     operation.created_at = operation.updated_at = now();
     operation.timeout_s = options.timeout_s;
     operation.force = options.force;
+    operation.with_volumes = options.with_volumes;
     operation.idempotency_key = ticket.idempotency_key;
 
     // From here on the machine is taken: nobody else gets past admit().
@@ -330,6 +337,12 @@ asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional
         transaction.removes.push_back(keys::vm(vm_.id));
         transaction.removes.push_back(keys::vm_name(vm_.owner, vm_.name));
         transaction.puts.push_back(Operations::record(operation));
+        for (const auto& volume : vm_.volumes) {
+            // Their data has a life of its own, unless it was to go too.
+            if (!operation.with_volumes) {
+                transaction.puts.push_back({keys::volume(volume.id), records::write(volume), {}});
+            }
+        }
         add_answer(transaction, operation, nullptr);
         const auto turn = co_await writing_.take();
         auto stored = co_await world_.store.commit(std::move(transaction));
@@ -344,6 +357,12 @@ asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional
     }
     fault_point(point(operation.kind, "after-fact"));
     vm_.status = Status::deleted;
+    for (const auto& volume : vm_.volumes) {
+        if (!operation.with_volumes) {
+            world_.volumes.insert_or_assign(volume.id, volume);
+        }
+    }
+    world_.journal.forget(vm_.id);
     put_boot_token("");
     world_.registry.erase(vm_.id);
     spdlog::info(
@@ -383,6 +402,11 @@ ports::Events Machine::events() {
                 self->on_reset();
             }
         },
+        [weak](std::string why) {
+            if (const auto self = weak.lock()) {
+                self->on_stalled(std::move(why));
+            }
+        },
     };
 }
 
@@ -403,6 +427,7 @@ void Machine::on_reset() {
         return;
     }
     spdlog::info("the guest has reset itself vm={} name={}", vm_.id, vm_.name);
+    world_.journal.add(vm_.id, "guest-reset", "the guest has reset itself");
     world_.jobs.spawn(vm_.id + " reset", [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
         ports::Transaction nothing_else;
         Mutation rearm = [](domain::Vm& vm) {
@@ -436,6 +461,7 @@ asio::awaitable<void> Machine::settle() {
             vm.desired_power = Power::off;
         }
     };
+    world_.journal.add(vm_.id, "ended", ended.reason);
     co_await record_fact(std::move(mutate), std::move(nothing_else));
     spdlog::log(
         broke ? spdlog::level::warn : spdlog::level::info,

@@ -25,7 +25,8 @@ void Machine::spawn(domain::Operation operation) {
 
 asio::awaitable<void> Machine::run(domain::Operation operation) {
     switch (operation.kind) {
-        case Job::create: co_await make(std::move(operation)); co_return;
+        case Job::create:
+        case Job::clone: co_await make(std::move(operation)); co_return;
         case Job::restart: co_await restart(std::move(operation)); co_return;
         case Job::remove: co_await remove(std::move(operation)); co_return;
         case Job::start: {
@@ -43,6 +44,11 @@ asio::awaitable<void> Machine::run(domain::Operation operation) {
             co_await finish(std::move(operation), std::move(outcome));
             co_return;
         }
+        case Job::attach:
+        case Job::detach:
+        case Job::grow: co_await change_disks(std::move(operation)); co_return;
+        case Job::import:
+        case Job::publish: co_return;  // not machines'
         case Job::resume: {
             auto outcome = co_await resume();
             co_await finish(std::move(operation), std::move(outcome));
@@ -51,16 +57,21 @@ asio::awaitable<void> Machine::run(domain::Operation operation) {
     }
 }
 
-Task<void> Machine::prepare_disk() {
-    CO_TRY(const auto image, world_.images.find(vm_.image));
-    CO_CHECK(world_.images.make_disk(vm_.id, image, vm_.disk_gib));
+Task<void> Machine::prepare_disk(domain::Operation operation) {
+    if (operation.kind == Job::clone) {
+        // Whatever an interrupted attempt has left is not a point in time.
+        CO_CHECK(world_.disks.remove(vm_.id));
+        co_return co_await world_.copy_root(operation.source, world_.disks.path(vm_.id));
+    }
+    CO_TRY(const auto image, world_.bootable(nullptr, vm_.image));
+    CO_CHECK(world_.disks.make_root(vm_.id, image, vm_.disk_gib));
     co_return Result<void>{};
 }
 
 Task<ports::LaunchPlan> Machine::plan() {
-    CO_TRY(const auto image, world_.images.find(vm_.image));
+    CO_TRY(const auto image, world_.bootable(nullptr, vm_.image));
     // Made again when the host lost it before it was ever used; an existing disk is left alone.
-    CO_TRY(const auto disk, world_.images.make_disk(vm_.id, image, vm_.disk_gib));
+    CO_CHECK(world_.disks.make_root(vm_.id, image, vm_.disk_gib));
     ports::LaunchPlan plan;
     plan.id = vm_.id;
     plan.name = vm_.name;
@@ -69,7 +80,18 @@ Task<ports::LaunchPlan> Machine::plan() {
     plan.kernel = image.kernel;
     plan.initrd = image.initrd;
     plan.command_line = image.command_line;
-    plan.disk = disk;
+    plan.firmware = image.firmware;
+    plan.disks.push_back(disk_plan("root", vm_.root_tuning));
+    for (const auto& volume : vm_.volumes) {
+        std::error_code failed;
+        if (!std::filesystem::exists(world_.disks.path(volume.id), failed)) {
+            co_return fail(
+                Error{Code::unavailable, "the data of the volume " + volume.id + " is missing on this host"}
+                    .with_slug("volume-missing")
+            );
+        }
+        plan.disks.push_back(disk_plan(volume.id, volume.tuning));
+    }
     plan.boot_token = boot_token_;
     co_return plan;
 }
@@ -90,7 +112,10 @@ Task<void> Machine::launch() {
     fault_point("start.launched");
     boot_token_.clear();
     vm_.host_boot_id = world_.host.boot_id();
-    auto going = co_await instance_->resume();
+    auto going = co_await apply_limits(vm_);
+    if (going) {
+        going = co_await instance_->resume();
+    }
     if (!going) {
         (void)co_await instance_->end();
         co_return going;
@@ -187,7 +212,7 @@ asio::awaitable<Machine::Outcome> Machine::resume() {
 
 // A create is all or nothing: when a step fails, what was made is taken back and the machine is gone again.
 asio::awaitable<void> Machine::make(domain::Operation operation) {
-    auto made = co_await prepare_disk();
+    auto made = co_await prepare_disk(operation);
     fault_point("create.disk");
     std::optional<Error> error;
     if (!made) {
@@ -212,7 +237,7 @@ asio::awaitable<void> Machine::make(domain::Operation operation) {
     }
     instance_.reset();
     (void)co_await world_.hypervisor.clear(vm_.id, Remains::nothing);
-    (void)world_.images.remove_disk(vm_.id);
+    (void)world_.disks.remove(vm_.id);
     co_await vanish(std::move(operation), std::move(error));
 }
 
@@ -249,7 +274,12 @@ asio::awaitable<void> Machine::remove(domain::Operation operation) {
     }
     fault_point("delete.cleared");
     if (done) {
-        done = world_.images.remove_disk(vm_.id);
+        done = world_.disks.remove(vm_.id);
+    }
+    for (const auto& volume : vm_.volumes) {
+        if (done && operation.with_volumes) {
+            done = world_.disks.remove(volume.id);
+        }
     }
     fault_point("delete.disk");
     if (!done) {

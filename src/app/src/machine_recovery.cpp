@@ -25,6 +25,11 @@ asio::awaitable<void> Machine::recover(std::optional<domain::Operation> interrup
         co_await recover_job(*std::move(interrupted));
         co_return;
     }
+    if (interrupted && domain::reconfigures(interrupted->kind) && vm_.operation == interrupted->id) {
+        co_await recover_steady();
+        co_await recover_disks(*std::move(interrupted));
+        co_return;
+    }
     if (interrupted) {
         // Stored as open, but the machine's record says that the job is over: only the operation's end was
         // missing.
@@ -81,15 +86,26 @@ asio::awaitable<void> Machine::recover_steady() {
     } else {
         status = *state == RunState::running ? Status::running : Status::paused;
     }
+    if (state && *state == RunState::stalled) {
+        reason = no_space();
+        world_.jobs.spawn(
+            vm_.id + " wait for room",
+            [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
+                co_await self->wait_for_room();
+            }(shared_from_this())
+        );
+    }
     if (status == vm_.status) {
         co_return;
     }
     const bool off = status == Status::stopped && state;
     ports::Transaction nothing_else;
     Mutation mutate = [status, reason, off](domain::Vm& vm) {
-        vm.status = status;
         vm.status_reason = reason;
-        vm.operation.clear();
+        if (domain::busy(vm.status)) {
+            vm.operation.clear();
+        }
+        vm.status = status;
         if (off) {
             vm.desired_power = Power::off;
         }
@@ -121,6 +137,27 @@ asio::awaitable<void> Machine::give_up(domain::Operation operation, std::string 
     instance_.reset();
     auto error = Error{Code::internal, why}.with_slug("interrupted");
     co_await finish(std::move(operation), Outcome{Event::broke, std::move(why), std::move(error)});
+}
+
+// A change of disks that was half done is done again; every step of it can be repeated.
+asio::awaitable<void> Machine::recover_disks(domain::Operation operation) {
+    ++operation.attempts;
+    if (operation.attempts > most_attempts) {
+        co_await settle_disks(
+            std::move(operation),
+            Error{
+                Code::internal,
+                "given up: the service ended " + std::to_string(most_attempts) + " times during this job"
+            }
+                .with_slug("interrupted")
+        );
+        co_return;
+    }
+    ports::Transaction transaction;
+    transaction.puts.push_back(Operations::record(operation));
+    (void)co_await world_.store.commit(std::move(transaction));
+    fault_point("recover.counted");
+    spawn(std::move(operation));
 }
 
 // Finishes what was half done. What needs no process, or whose process is as it should be, ends here; the

@@ -32,7 +32,23 @@ Task<void> Fleet::read_machines() {
     }
 }
 
+Task<void> Fleet::read_volumes() {
+    std::string after;
+    while (true) {
+        CO_TRY(const auto records, co_await world_.store.list(std::string{keys::volumes}, after, page));
+        for (const auto& record : records) {
+            CO_TRY(auto volume, records::read_volume(record.value));
+            world_.volumes.insert_or_assign(volume.id, std::move(volume));
+        }
+        if (records.size() < page) {
+            co_return Result<void>{};
+        }
+        after = records.back().key;
+    }
+}
+
 Task<void> Fleet::load() {
+    CO_CHECK(co_await read_volumes());
     CO_CHECK(co_await read_machines());
     std::map<std::string, domain::Operation> open;
     for (auto& operation : world_.operations.open()) {
@@ -70,11 +86,21 @@ asio::awaitable<void> Fleet::sweep() {
             (void)co_await world_.hypervisor.clear(id, ports::Hypervisor::Remains::nothing);
         }
     }
-    const auto disks = world_.images.disks();
+    std::set<std::string> known;
+    for (const auto& [id, machine] : machines_) {
+        known.insert(id);
+        for (const auto& volume : machine->vm().volumes) {
+            known.insert(volume.id);
+        }
+    }
+    for (const auto& [id, volume] : world_.volumes) {
+        known.insert(id);
+    }
+    const auto disks = world_.disks.all();
     for (const auto& id : disks.value_or(std::vector<std::string>{})) {
-        if (!machines_.contains(id)) {
-            spdlog::warn("removing the disk of a machine that is not on record vm={}", id);
-            (void)world_.images.remove_disk(id);
+        if (!known.contains(id)) {
+            spdlog::warn("removing the disk of a machine or volume that is not on record id={}", id);
+            (void)world_.disks.remove(id);
         }
     }
 }

@@ -1,5 +1,6 @@
 #include "vmm/app/fleet.h"
 
+#include "vmm/app/images.h"
 #include "vmm/crypto/signatures.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -29,6 +30,7 @@ protected:
                   test.store,
                   test.hypervisor,
                   test.images,
+                  test.disks,
                   test.host,
                   *test.signatures,
                   registry,
@@ -36,6 +38,7 @@ protected:
                   jobs,
                   starts
               },
+              images{world},
               fleet{world} {
             world.render = [](const domain::Operation& operation, const domain::Vm* vm) {
                 return Answer{operation.error ? 503 : 200, vm == nullptr ? "" : vm->id, ""};
@@ -48,6 +51,7 @@ protected:
         Slots starts;
         Operations operations;
         World world;
+        Images images;
         Fleet fleet;
     };
 
@@ -105,6 +109,7 @@ protected:
     test::MemoryStore store;
     test::FakeHypervisor hypervisor;
     test::FakeImages images;
+    test::FakeDisks disks;
     test::FakeHost host;
     std::unique_ptr<ports::Signatures> signatures = crypto::create_signatures();
     domain::Caller owner{*domain::Address::from_stored("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"), false};
@@ -129,14 +134,14 @@ TEST_F(FleetTest, LeavesNothingWhenTheHypervisorRefuses) {
     EXPECT_EQ(operation->status, Progress::failed);
     EXPECT_EQ(operation->error->slug(), "qemu-failed");
     EXPECT_EQ(status(made->vm), Status::deleted);
-    EXPECT_TRUE(images.made.empty());
+    EXPECT_TRUE(disks.made.empty());
     EXPECT_TRUE(hypervisor.folders.empty());
     hypervisor.refuses = false;
     EXPECT_TRUE(create("web")) << "the name is free again";
 }
 
 TEST_F(FleetTest, LeavesNothingWhenTheDiskIsFull) {
-    images.full = true;
+    disks.full = true;
     const auto made = create("web", false);
     EXPECT_EQ(life->operations.find(made->operation)->error->slug(), "no-space");
     EXPECT_EQ(life->registry.size(), 0U);
@@ -171,7 +176,7 @@ TEST_F(FleetTest, WalksThroughEveryState) {
     ASSERT_TRUE(begin(vm, Job::remove, {.timeout_s = 0, .force = true}));
     EXPECT_EQ(status(vm), Status::deleted);
     EXPECT_TRUE(hypervisor.folders.empty());
-    EXPECT_TRUE(images.made.empty());
+    EXPECT_TRUE(disks.made.empty());
     for (const auto& [key, record] : store.records) {
         EXPECT_TRUE(key.starts_with("/operations/")) << key << " is left over";
     }
@@ -228,9 +233,9 @@ TEST_F(FleetTest, StartsAgainWhatRanBeforeTheHostWasRestarted) {
 TEST_F(FleetTest, RemovesWhatBelongsToNoMachine) {
     const auto vm = create("web", false)->vm;
     hypervisor.folders.insert("vm-00000000000000000000000000");
-    images.made.insert("vm-00000000000000000000000000");
+    disks.made.insert("vm-00000000000000000000000000");
     come_back();
-    EXPECT_EQ(images.made, std::set<std::string>{vm});
+    EXPECT_EQ(disks.made, std::set<std::string>{vm});
     EXPECT_TRUE(hypervisor.folders.empty());
 }
 

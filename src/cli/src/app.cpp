@@ -25,6 +25,8 @@ Vmctl::Vmctl()
         ->capture_default_str();
     add_machine_commands();
     add_power_commands();
+    add_disk_commands();
+    add_image_commands();
     add_key_commands();
     add_account_commands();
     add_service_commands();

@@ -28,6 +28,9 @@ private:
     void add_power_commands();
     void add_key_commands();
     void add_account_commands();
+    void add_image_commands();
+    void add_image_file_commands(CLI::App* image);
+    void add_disk_commands();
     void add_service_commands();
     CLI::App* command(const std::string& name, const std::string& about, CLI::App* parent = nullptr);
     void action(CLI::App* command, Action run);

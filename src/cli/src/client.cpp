@@ -77,24 +77,31 @@ Result<crypto::Signer> Client::signer() {
     return *signer_;
 }
 
+Result<std::vector<std::pair<std::string, std::string>>>
+Client::signature(const std::string& method, const std::string& target, const std::string& data) {
+    TRY(const auto key, signer());
+    const auto time = timestamp();
+    const auto signature = key.sign(wire::signing_text(method, target, time, data));
+    std::vector<std::pair<std::string, std::string>> headers;
+    headers.emplace_back("X-Signature", "0x" + to_hex(signature.rs));
+    headers.emplace_back("X-Recovery-ID", std::to_string(signature.recovery_id));
+    headers.emplace_back("X-Timestamp", time);
+    headers.emplace_back("X-Address", key.address().text());
+    return headers;
+}
+
 Result<json::Value>
 Client::call(const std::string& method, const std::string& target, const std::string& body) {
-    TRY(const auto key, signer());
     std::string data;
     if (!body.empty()) {
         TRY(data, wire::canonical_body(body));
     }
-    const auto time = timestamp();
-    const auto signature = key.sign(wire::signing_text(method, target, time, data));
     fetch::Request request;
     request.method = method;
     request.target = target;
     request.body = body;
-    request.headers = extra_;
-    request.headers.emplace_back("X-Signature", "0x" + to_hex(signature.rs));
-    request.headers.emplace_back("X-Recovery-ID", std::to_string(signature.recovery_id));
-    request.headers.emplace_back("X-Timestamp", time);
-    request.headers.emplace_back("X-Address", key.address().text());
+    TRY(request.headers, signature(method, target, data));
+    request.headers.insert(request.headers.end(), extra_.begin(), extra_.end());
     if (!body.empty()) {
         request.headers.emplace_back("Content-Type", "application/json");
     }
@@ -109,7 +116,7 @@ Result<json::Value> Client::call_unsigned(const std::string& method, const std::
 }
 
 Result<json::Value> Client::send(fetch::Request request) {
-    TRY(const auto origin, fetch::parse_origin(settings_.url));
+    TRY(const auto to, origin());
     asio::io_context loop;
     asio::cancellation_signal stop_spinning;
     std::optional<Result<fetch::Response>> answer;
@@ -122,7 +129,7 @@ Result<json::Value> Client::send(fetch::Request request) {
     }
     asio::co_spawn(
         loop,
-        fetch::exchange(origin, std::move(request), std::chrono::seconds{settings_.timeout_s}),
+        fetch::exchange(to, request, std::chrono::seconds{settings_.timeout_s}),
         [&](const std::exception_ptr& thrown, Result<fetch::Response> result) {
             answer = thrown ? fail(Code::internal, "the request failed") : std::move(result);
             stop_spinning.emit(asio::cancellation_type::terminal);
@@ -134,8 +141,11 @@ Result<json::Value> Client::send(fetch::Request request) {
             "is vmm-service running there? --url or VMM_URL says where (" + settings_.url + ")"
         ));
     }
-    const auto& response = **answer;
-    if (response.status >= 400 && request.target != "/health") {
+    return read(**answer, request.target);
+}
+
+Result<json::Value> Client::read(const fetch::Response& response, const std::string& target) {
+    if (response.status >= 400 && target != "/health") {
         // An unhealthy service answers /health with 503 and a body that is worth showing.
         const bool health = response.body.starts_with(R"({"status":")");
         if (!health) {

@@ -38,6 +38,16 @@ public:
 
     Result<crypto::Signer> signer();
 
+    // The headers that sign a request whose body, if it has one, is `data` in the signed text: canonical
+    // JSON, or a SHA-256.
+    Result<std::vector<std::pair<std::string, std::string>>>
+    signature(const std::string& method, const std::string& target, const std::string& data);
+
+    // The answer's JSON, or its problem as an Error.
+    Result<json::Value> read(const fetch::Response& response, const std::string& target);
+
+    [[nodiscard]] Result<fetch::Origin> origin() const { return fetch::parse_origin(settings_.url); }
+
 private:
     Result<json::Value> send(fetch::Request request);
 

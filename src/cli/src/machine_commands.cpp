@@ -162,12 +162,16 @@ Result<void> show(const Settings& settings, const std::string& name) {
     return {};
 }
 
-Result<void> remove(const Settings& settings, const std::vector<std::string>& names, bool force) {
+Result<void>
+remove(const Settings& settings, const std::vector<std::string>& names, bool force, bool volumes) {
     for (const auto& name : names) {
         Client client{settings};
         client.set_doing("deleting " + name);
         TRY(const auto id, client.resolve(name));
-        CHECK(client.call("DELETE", "/vms/" + id + (force ? "?force=true" : "")));
+        CHECK(client.call(
+            "DELETE",
+            "/vms/" + id + "?force=" + (force ? "true" : "false") + "&volumes=" + (volumes ? "true" : "false")
+        ));
         std::printf("%s deleted\n", name.c_str());
     }
     return {};
@@ -210,7 +214,8 @@ Result<void> change(
     const Settings& settings,
     const std::string& name,
     const std::string& new_name,
-    const std::vector<std::string>& labels
+    const std::vector<std::string>& labels,
+    std::optional<std::int64_t> disk_gib
 ) {
     Client client{settings};
     TRY(const auto id, client.resolve(name));
@@ -220,6 +225,9 @@ Result<void> change(
     }
     if (!labels.empty()) {
         body.emplace_back("labels", labels_of(labels));
+    }
+    if (disk_gib) {
+        body.emplace_back("disk_gib", json::Value::integer(*disk_gib));
     }
     TRY(const auto vm, client.call("PATCH", "/vms/" + id, json::compact(json::Value{std::move(body)})));
     print_object(settings, vm);
@@ -259,23 +267,27 @@ void Vmctl::add_machine_commands() {
     showing->add_option("vm", *name, "Name or id")->required();
     action(showing, [this, name] { return show(settings_, *name); });
 
-    auto* changing = command("set", "Change a machine's name or labels");
+    auto* changing = command("set", "Change a machine's name or labels, or make its root disk larger");
     auto target = std::make_shared<std::string>();
     auto new_name = std::make_shared<std::string>();
     auto labels = std::make_shared<std::vector<std::string>>();
     changing->add_option("vm", *target, "Name or id")->required();
     changing->add_option("--name", *new_name, "New name");
     changing->add_option("--label", *labels, "key=value; may be repeated; replaces all labels")->take_all();
-    action(changing, [this, target, new_name, labels] {
-        return change(settings_, *target, *new_name, *labels);
+    auto disk_gib = std::make_shared<std::optional<std::int64_t>>();
+    changing->add_option("--disk", *disk_gib, "New size of the root disk in GiB");
+    action(changing, [this, target, new_name, labels, disk_gib] {
+        return change(settings_, *target, *new_name, *labels, *disk_gib);
     });
 
     auto* removing = command("rm", "Delete machines with their disks");
     auto names = std::make_shared<std::vector<std::string>>();
     auto force = std::make_shared<bool>(false);
     removing->add_option("vm", *names, "Names or ids")->required();
+    auto volumes = std::make_shared<bool>(false);
     removing->add_flag("-f,--force", *force, "Also when they run");
-    action(removing, [this, names, force] { return remove(settings_, *names, *force); });
+    removing->add_flag("--volumes", *volumes, "With the volumes that are attached; they are kept otherwise");
+    action(removing, [this, names, force, volumes] { return remove(settings_, *names, *force, *volumes); });
 
     auto* waiting = command("wait", "Wait until a machine is as wanted");
     auto whom = std::make_shared<std::string>();

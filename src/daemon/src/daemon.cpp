@@ -2,6 +2,7 @@
 
 #include "vmm/app/fleet.h"
 #include "vmm/app/health.h"
+#include "vmm/app/images.h"
 #include "vmm/base/text.h"
 #include "vmm/crypto/signatures.h"
 #include "vmm/host/host.h"
@@ -78,6 +79,21 @@ std::string callback_url(const std::string& host, std::uint16_t port) {
            "/vm/boot_complete";
 }
 
+Result<std::vector<domain::Address>>
+addresses(const Config& config, std::string_view key, const ports::Signatures& signatures) {
+    std::vector<domain::Address> out;
+    for (const auto& text : config.list(key)) {
+        auto address = signatures.parse_address(text);
+        if (!address) {
+            return fail(
+                std::move(address).error().while_doing(config.setting(key).origin + ": " + std::string{key})
+            );
+        }
+        out.push_back(*address);
+    }
+    return out;
+}
+
 Result<app::Settings> app_settings(const Config& config, const ports::Signatures& signatures) {
     app::Settings settings;
     settings.node = config.text("node_name").empty() ? host_name() : config.text("node_name");
@@ -91,17 +107,33 @@ Result<app::Settings> app_settings(const Config& config, const ports::Signatures
     settings.timestamp_window = std::chrono::seconds{config.integer("auth_timestamp_window")};
     settings.registration =
         config.text("registration") == "open" ? app::Registration::open : app::Registration::closed;
+    settings.account_storage_bytes = static_cast<std::uint64_t>(config.integer("account_storage_gb")) << 30;
+    settings.most_image_bytes = static_cast<std::uint64_t>(config.integer("max_image_size_gb")) << 30;
+    settings.disk_cache = config.text("disk_cache");
+    settings.disk_trim = config.flag("disk_trim");
+    if (config.flag("storage_qos")) {
+        settings.disk_iops = static_cast<std::uint32_t>(config.integer("max_disk_iops"));
+        settings.disk_throughput_mbps =
+            static_cast<std::uint32_t>(config.integer("max_disk_throughput_mbps"));
+    }
     settings.vm_dir = config.text("vm_dir");
     settings.images_dir = config.text("images_dir");
-    for (const auto& text : config.list("admin_addresses")) {
-        auto address = signatures.parse_address(text);
-        if (!address) {
-            return fail(std::move(address).error().while_doing(
-                config.setting("admin_addresses").origin + ": admin_addresses"
-            ));
-        }
-        settings.administrators.push_back(*address);
-    }
+    TRY(settings.administrators, addresses(config, "admin_addresses", signatures));
+    return settings;
+}
+
+Result<images::Settings>
+image_settings(const Config& config, const std::string& owner, const ports::Signatures& signatures) {
+    images::Settings settings;
+    settings.folder = config.text("images_dir");
+    settings.owner = owner;
+    settings.qemu_img = config.text("qemu_img_binary");
+    settings.most_virtual_bytes = static_cast<std::uint64_t>(config.integer("max_image_size_gb")) << 30;
+    settings.time_limit = std::chrono::seconds{config.integer("image_time_limit")};
+    TRY(settings.trusted_publishers, addresses(config, "trusted_publishers", signatures));
+    settings.refuse_untrusted = config.text("image_trust") == "refuse";
+    settings.allow_private_addresses = config.flag("allow_private_image_urls");
+    settings.ca_file = config.text("image_ca_file");
     return settings;
 }
 
@@ -130,6 +162,7 @@ qemu::Settings qemu_settings(const Config& config, std::uint16_t port) {
     if (origin != "default" || fs::exists(firmware, ignored)) {
         settings.firmware = firmware;
     }
+    settings.uefi_firmware = config.text("uefi_firmware");
     settings.callback_url = callback_url(config.text("api_host"), port);
     settings.console_log_bytes = static_cast<std::size_t>(config.integer("console_log_max_kb")) << 10;
     settings.virtio_rng = config.flag("enable_virtio_rng");
@@ -181,7 +214,9 @@ public:
         CHECK(claim_folder(config_.text("vm_dir"), identity.store));
         settings_.node_id = identity.node;
         TRY(server_, http::bind_server(server_settings()));
-        images_ = images::create_image_store(config_.text("images_dir"), identity.store);
+        TRY(auto image_wishes, image_settings(config_, identity.store, *signatures_));
+        TRY(images_, images::create_image_store(loop_.get_executor(), image_wishes, *signatures_));
+        disks_ = images::create_disk_store(image_wishes);
         hypervisor_ = qemu::create_hypervisor(loop_.get_executor(), qemu_settings(config_, server_->port()));
         wire_up();
         CHECK(complete(loop_, load()));
@@ -246,6 +281,7 @@ private:
             *store_,
             *hypervisor_,
             *images_,
+            *disks_,
             *host_,
             *signatures_,
             registry_,
@@ -255,9 +291,11 @@ private:
         );
         world_->render = &http::render;
         fleet_ = std::make_unique<app::Fleet>(*world_);
+        catalogue_ = std::make_unique<app::Images>(*world_);
+        catalogue_->render = &http::render_image;
         health_ = std::make_unique<app::Health>(*world_);
         service_ = std::make_unique<http::Service>(
-            *world_, *fleet_, *accounts_, *replay_, *health_, loop_.get_executor()
+            *world_, *fleet_, *catalogue_, *accounts_, *replay_, *health_, loop_.get_executor()
         );
         service_->version = version();
         service_->request_timeout = std::chrono::seconds{config_.integer("api_request_timeout")};
@@ -269,7 +307,9 @@ private:
         CO_CHECK(co_await accounts_->load());
         CO_CHECK(co_await replay_->load());
         CO_CHECK(co_await operations_->load());
+        CO_CHECK(co_await catalogue_->load());
         CO_CHECK(co_await fleet_->load());
+        co_await catalogue_->recover();
         co_return Result<void>{};
     }
 
@@ -280,6 +320,7 @@ private:
             auto dropped = co_await store_->drop_expired(at);
             replay_->forget_expired(at);
             operations_->forget_old(at);
+            co_await catalogue_->forget_old_uploads(at);
         }
     }
 
@@ -310,6 +351,7 @@ private:
     std::unique_ptr<ports::StateStore> store_;
     asio::io_context loop_{1};
     std::unique_ptr<ports::ImageStore> images_;
+    std::unique_ptr<ports::DiskStore> disks_;
     std::unique_ptr<ports::Hypervisor> hypervisor_;
     std::unique_ptr<ports::Host> host_;
     std::unique_ptr<Group> jobs_;
@@ -320,6 +362,7 @@ private:
     std::unique_ptr<app::Replay> replay_;
     std::unique_ptr<app::World> world_;
     std::unique_ptr<app::Fleet> fleet_;
+    std::unique_ptr<app::Images> catalogue_;
     std::unique_ptr<app::Health> health_;
     std::unique_ptr<http::Service> service_;
     std::unique_ptr<http::Server> server_;

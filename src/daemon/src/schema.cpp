@@ -82,8 +82,9 @@ constexpr std::array schema{
         "Machines",
         "images_dir",
         "/var/lib/formation/vm-images",
-        "Folder of images; root disks go to .machines below it"
+        "Folder of images; what is brought goes to .images and disks to .machines below it"
     ),
+    text("Machines", "uefi_firmware", "/usr/share/ovmf/OVMF.fd", "Firmware of images that want UEFI"),
     text(
         "Machines",
         "kernel_path",
@@ -117,6 +118,66 @@ constexpr std::array schema{
         0,
         3600,
         "Seconds a guest has to turn itself off before it is ended by force"
+    ),
+
+    integer(
+        "Images",
+        "max_image_size_gb",
+        "2048",
+        1,
+        65536,
+        "GiB that an image may have, packed or as its guest sees it"
+    ),
+    integer("Images", "image_time_limit", "3600", 1, 86400, "Seconds that a conversion by qemu-img may take"),
+    text("Images", "qemu_img_binary", "/usr/bin/qemu-img", "qemu-img, below /usr; it runs in a sandbox"),
+    text("Images", "trusted_publishers", "", "Addresses whose .form images are trusted, separated by commas"),
+    choice(
+        "Images",
+        "image_trust",
+        "mark",
+        "mark|refuse",
+        "What happens to .form images that are unsigned or of another publisher"
+    ),
+    boolean(
+        "Images",
+        "allow_private_image_urls",
+        "false",
+        "Import from urls that lead to loopback and private addresses"
+    ),
+    text("Images", "image_ca_file", "", "Certificates trusted for https imports, beside the system's own"),
+    integer(
+        "Images",
+        "account_storage_gb",
+        "0",
+        0,
+        1048576,
+        "GiB that each account's images and disks may take on the host; 0 is no limit"
+    ),
+
+    choice(
+        "Disks",
+        "disk_cache",
+        "writeback",
+        "writeback|writethrough|none|directsync|unsafe",
+        "How disks that say nothing else use the host's page cache"
+    ),
+    boolean("Disks", "disk_trim", "true", "Give back to the host what guests discard"),
+    boolean("Disks", "storage_qos", "false", "Limit disks that say nothing else by the two numbers below"),
+    integer(
+        "Disks",
+        "max_disk_iops",
+        "1000",
+        0,
+        1000000,
+        "Operations a second with storage_qos; 0 is no limit"
+    ),
+    integer(
+        "Disks",
+        "max_disk_throughput_mbps",
+        "100",
+        0,
+        1000000,
+        "Megabytes a second with storage_qos; 0 is no limit"
     ),
 
     text("QEMU", "qemu_binary", "qemu-system-x86_64", "QEMU: a path, or a name in PATH"),

@@ -1,6 +1,9 @@
 #include "vmm/domain/admission.h"
 
+#include "vmm/base/text.h"
+
 #include <algorithm>
+#include <array>
 #include <string>
 
 namespace vmm::domain {
@@ -36,6 +39,43 @@ Result<void> check_shape(const Demand& demand, const HostCapacity& host) {
     }
     if (demand.disk_gib < 1 || demand.disk_gib > 65535) {
         return invalid("disk_gib", std::to_string(demand.disk_gib) + " is not from 1 to 65535");
+    }
+    return {};
+}
+
+Result<void> check_storage(std::uint64_t used, std::uint64_t wanted, std::uint64_t quota) {
+    if (quota == 0 || used + wanted <= quota) {
+        return {};
+    }
+    return fail(Error{
+        Code::conflict,
+        "your images and disks take " + mib(used >> 20) +
+            (wanted == 0 ? "" : ", " + mib(wanted >> 20) + " more are wanted") + ", and " + mib(quota >> 20) +
+            " are yours to use"
+    }
+                    .with_slug("storage-quota-exceeded")
+                    .with_hint("delete images, machines or volumes"));
+}
+
+Result<void> check_disk(const DiskWish& wish) {
+    if (wish.size_gib < 1 || wish.size_gib > 65535) {
+        return invalid("size_gib", std::to_string(wish.size_gib) + " is not from 1 to 65535");
+    }
+    if (wish.iops > 1'000'000) {
+        return invalid("iops", std::to_string(wish.iops) + " is not from 0 (no limit) to 1000000");
+    }
+    if (wish.throughput_mbps > 1'000'000) {
+        return invalid(
+            "throughput_mbps", std::to_string(wish.throughput_mbps) + " is not from 0 (no limit) to 1000000"
+        );
+    }
+    static constexpr std::array<std::string_view, 6> modes{
+        "", "writeback", "writethrough", "none", "directsync", "unsafe"
+    };
+    if (std::ranges::find(modes, wish.cache) == modes.end()) {
+        return invalid(
+            "cache", quote(wish.cache) + " is not one of writeback, writethrough, none, directsync, unsafe"
+        );
     }
     return {};
 }

@@ -38,6 +38,8 @@ std::string_view name(Event event) {
         case Event::removed: return "removed";
         case Event::broke: return "broke";
         case Event::refused: return "refused";
+        case Event::stalled: return "stalled";
+        case Event::went_on: return "went-on";
     }
     return "unknown";
 }

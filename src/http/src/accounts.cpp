@@ -13,17 +13,24 @@ Result<domain::Address> address_of(const Service& service, const Request& reques
     return address;
 }
 
-Reply account_reply(const Service& service, const domain::Account& account) {
-    auto reply = json_reply(
-        200,
-        represent(
-            account,
-            service.accounts.administrator(account.address),
-            service.world.registry.owned_by(account.address)
-        )
+// What the account's images and disks take is the application's to tell.
+Task<std::uint64_t> storage_of(Service& service, domain::Address address) {
+    co_return service.world.storage_used(address);
+}
+
+Task<Reply> account_reply(Service& service, domain::Account account) {
+    auto shown = represent(
+        account,
+        service.accounts.administrator(account.address),
+        service.world.registry.owned_by(account.address)
     );
+    CO_TRY(shown.storage_bytes, co_await on_application(service, storage_of(service, account.address)));
+    if (const auto quota = service.world.settings.account_storage_bytes; quota > 0) {
+        shown.storage_quota_bytes = quota;
+    }
+    auto reply = json_reply(200, shown);
     reply.headers.emplace_back("ETag", etag(account.revision));
-    return reply;
+    co_return reply;
 }
 
 }  // namespace
@@ -32,7 +39,7 @@ Task<Reply> show_account(Service& service, Request& request) {
     CO_CHECK(check_query(request, {}));
     CO_TRY(const auto address, address_of(service, request));
     CO_TRY(const auto account, service.accounts.show(request.caller, address));
-    co_return account_reply(service, account);
+    co_return co_await account_reply(service, account);
 }
 
 Task<Reply> put_account(Service& service, Request& request) {
@@ -48,7 +55,7 @@ Task<Reply> put_account(Service& service, Request& request) {
         )
     );
     request.unstored_ticket = false;
-    co_return account_reply(service, account);
+    co_return co_await account_reply(service, account);
 }
 
 Task<Reply> delete_account(Service& service, Request& request) {

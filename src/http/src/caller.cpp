@@ -16,7 +16,20 @@ const std::string& header_or_none(const Request& request, std::string_view name)
 
 // What the signature covers of the body; also checks the body against X-Content-SHA256.
 Result<std::string> signed_data(const Service& service, const Request& request) {
-    if (const auto* given = request.header("x-content-sha256")) {
+    const auto* announced = request.header("x-content-sha256");
+    if (request.reader != nullptr) {
+        // Whoever reads the body holds it against the announced hash.
+        const bool hash = announced != nullptr && announced->size() == 64 &&
+                          announced->find_first_not_of("0123456789abcdef") == std::string::npos;
+        return hash ? Result<std::string>{*announced}
+                    : fail(Error{
+                          Code::malformed,
+                          "this body needs X-Content-SHA256, its SHA-256 in 64 lower-case hex digits"
+                      }
+                               .with_slug("content-hash-missing")
+                               .with_field("X-Content-SHA256"));
+    }
+    if (const auto* given = announced) {
         const auto actual = to_hex(service.world.signatures.sha256(request.body));
         if (*given != actual) {
             return fail(Error{

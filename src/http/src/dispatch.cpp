@@ -88,14 +88,15 @@ Result<void> read_target(Request& request) {
     return {};
 }
 
+bool is_json(const Request& request) {
+    const auto* type = request.header("content-type");
+    return type != nullptr &&
+           equals_ignoring_case(trim(std::string_view{*type}.substr(0, type->find(';'))), "application/json");
+}
+
 // Reads a JSON body once, for the signature and for the handler.
 Result<void> read_body(Request& request) {
-    const auto* type = request.header("content-type");
-    if (request.body.empty() || type == nullptr) {
-        return {};
-    }
-    const auto media = trim(std::string_view{*type}.substr(0, type->find(';')));
-    if (equals_ignoring_case(media, "application/json")) {
+    if (!request.body.empty() && is_json(request)) {
         TRY(request.json, json::parse(request.body));
     }
     return {};
@@ -106,7 +107,7 @@ Result<void> check_twins(const Route& route, const Request& request) {
     const bool twin = route.method == "POST" && std::ranges::any_of(routes(), [&route](const Route& other) {
                           return other.method == "GET" && other.pattern == route.pattern;
                       });
-    if (twin && request.body.empty()) {
+    if (twin && request.body.empty() && request.reader == nullptr) {
         return fail(
             Error{Code::malformed, "a POST to " + std::string{route.pattern} + " needs a body, {} at least"}
                 .with_slug("body-missing")
@@ -129,7 +130,9 @@ Result<void> bind_idempotency_key(const Service& service, Request& request) {
     // Hashed, so that no key's text can reach into another's place in the store.
     request.ticket.idempotency_key = "/idempotency/" + std::string{request.caller.address.text()} + "/" +
                                      to_hex(service.world.signatures.sha256(*key));
-    request.ticket.body_sha256 = to_hex(service.world.signatures.sha256(request.path + "\n" + request.body));
+    // Of a body that is still to come the announced hash stands for it.
+    const auto& what = request.reader == nullptr ? request.body : *request.header("x-content-sha256");
+    request.ticket.body_sha256 = to_hex(service.world.signatures.sha256(request.path + "\n" + what));
     return {};
 }
 
@@ -177,6 +180,15 @@ asio::awaitable<Result<Reply>> guarded(Service& service, Request& request, std::
 }
 
 }  // namespace
+
+bool streams(Request head) {
+    std::string allow;
+    if (!read_target(head)) {
+        return false;
+    }
+    const auto route = find_route(head, allow);
+    return route && (*route)->streams && !is_json(head);
+}
 
 asio::awaitable<Reply> handle(Service& service, Request request) {
     const auto began = std::chrono::steady_clock::now();

@@ -16,6 +16,24 @@ Task<Reply> pause_vm(Service& service, Request& request);
 Task<Reply> resume_vm(Service& service, Request& request);
 Task<Reply> boot_complete(Service& service, Request& request);
 
+Task<Reply> clone_vm(Service& service, Request& request);
+Task<Reply> publish_vm(Service& service, Request& request);
+Task<Reply> list_events(Service& service, Request& request);
+
+Task<Reply> list_disks(Service& service, Request& request);
+Task<Reply> add_disk(Service& service, Request& request);
+Task<Reply> update_disk(Service& service, Request& request);
+Task<Reply> remove_disk(Service& service, Request& request);
+Task<Reply> remove_device(Service& service, Request& request);
+Task<Reply> list_volumes(Service& service, Request& request);
+Task<Reply> delete_volume(Service& service, Request& request);
+
+Task<Reply> list_images(Service& service, Request& request);
+Task<Reply> show_image(Service& service, Request& request);
+Task<Reply> bring_image(Service& service, Request& request);
+Task<Reply> delete_image(Service& service, Request& request);
+Task<Reply> download_image(Service& service, Request& request);
+
 Task<Reply> list_operations(Service& service, Request& request);
 Task<Reply> show_operation(Service& service, Request& request);
 

@@ -76,6 +76,19 @@ std::string components() {
     add("Nothing", object_schema<wire::Nothing>());
     add("CreateVm", object_schema<wire::CreateVm>());
     add("UpdateVm", object_schema<wire::UpdateVm>());
+    add("CloneVm", object_schema<wire::CloneVm>());
+    add("PublishVm", object_schema<wire::PublishVm>());
+    add("AddDisk", object_schema<wire::AddDisk>());
+    add("UpdateDisk", object_schema<wire::UpdateDisk>());
+    add("RemoveDevice", object_schema<wire::RemoveDevice>());
+    add("ImportImage", object_schema<wire::ImportImage>());
+    add("Image", object_schema<wire::Image>());
+    add("ImageList", object_schema<wire::ImageList>());
+    add("Disk", object_schema<wire::Disk>());
+    add("DiskList", object_schema<wire::DiskList>());
+    add("VolumeList", object_schema<wire::VolumeList>());
+    add("EventList", object_schema<wire::EventList>());
+    add("Bytes", R"({"type":"string","format":"binary"})");
     add("StopVm", object_schema<wire::StopVm>());
     add("BootComplete", object_schema<wire::BootComplete>());
     add("PutAccount", object_schema<wire::PutAccount>());
@@ -112,9 +125,14 @@ std::string responses(const Route& route) {
     if (route.answer.empty()) {
         out.append(R"("204":{"description":"Done"})");
     } else {
-        const bool creates = route.body == "CreateVm";
+        const bool creates = route.body == "CreateVm" || route.body == "CloneVm" ||
+                             route.body == "PublishVm" || route.body == "AddDisk" ||
+                             route.body == "ImportImage";
         out.append(creates ? R"("201":{"description":"Created",)" : R"("200":{"description":"Done",)");
-        out.append(content("application/json", route.answer)).append("}");
+        out.append(content(
+                       route.answer == "Bytes" ? "application/octet-stream" : "application/json", route.answer
+                   ))
+            .append("}");
     }
     if (route.method != "GET" && route.access.kind() != Access::Kind::anyone) {
         out.append(R"(,"202":{"description":"Goes on as an operation",)")
@@ -141,7 +159,11 @@ std::string operation_object(const Route& route) {
     if (!route.body.empty()) {
         out.append(R"(,"requestBody":{"content":{"application/json":{"schema":)")
             .append(reference(route.body))
-            .append("}}}");
+            .append("}")
+            .append(
+                route.streams ? R"(,"application/octet-stream":{"schema":)" + reference("Bytes") + "}" : ""
+            )
+            .append("}}");
     }
     if (route.access.kind() == Access::Kind::anyone) {
         out.append(R"(,"security":[])");

@@ -59,6 +59,69 @@ wire::Problem represent(const Error& error, const std::string& request_id) {
     return out;
 }
 
+wire::Disk represent(const domain::Volume& volume) {
+    wire::Disk out;
+    out.id = volume.id;
+    out.kind = "volume";
+    out.name = volume.name;
+    out.owner = volume.owner.text();
+    out.size_gib = volume.size_gib;
+    out.iops = volume.tuning.iops;
+    out.throughput_mbps = volume.tuning.throughput_mbps;
+    out.cache = unless_empty(volume.tuning.cache);
+    out.created_at = rfc3339(volume.created_at);
+    return out;
+}
+
+std::vector<wire::Disk> disks_of(const domain::Vm& vm) {
+    std::vector<wire::Disk> disks;
+    domain::Volume root{"root", "", vm.owner, vm.disk_gib, vm.root_tuning, vm.created_at};
+    disks.push_back(represent(root));
+    disks.back().kind = "root";
+    for (const auto& volume : vm.volumes) {
+        disks.push_back(represent(volume));
+    }
+    for (auto& disk : disks) {
+        disk.vm = vm.id;
+    }
+    return disks;
+}
+
+wire::Image represent(const app::ImageView& view) {
+    const auto& image = view.image;
+    const auto& facts = image.facts;
+    wire::Image out;
+    out.name = image.name;
+    out.status = name(image.status);
+    out.reason = image.reason;
+    out.owner = view.dropped ? std::nullopt : std::optional{std::string{image.owner.text()}};
+    out.visibility = image.is_public ? "public" : "private";
+    out.format = facts.format;
+    out.kind = facts.kind;
+    out.architecture = facts.architecture;
+    out.virtual_bytes = facts.virtual_bytes;
+    out.real_bytes = facts.stored_bytes;
+    out.sha256 = unless_empty(image.sha256);
+    out.trust = unless_empty(std::string{name(facts.trust)});
+    out.publisher = unless_empty(facts.publisher);
+    out.root = unless_empty(facts.root);
+    out.version = unless_empty(facts.version);
+    out.description = unless_empty(facts.description);
+    out.vcpus = facts.vcpus;
+    out.memory_mib = facts.memory_mib;
+    out.minimum_disk_gib = facts.minimum_disk_gib;
+    out.source = image.source;
+    out.used_by = view.used_by;
+    if (image.status == domain::ImageStatus::uploading) {
+        out.received_bytes = view.received_bytes;
+        out.total_bytes = image.total_bytes;
+    }
+    out.operation = unless_empty(image.operation);
+    out.created_at = rfc3339(image.created_at);
+    out.updated_at = rfc3339(image.updated_at);
+    return out;
+}
+
 wire::Operation represent(const domain::Operation& operation) {
     wire::Operation out;
     out.id = operation.id;
@@ -94,6 +157,21 @@ std::string present(const domain::Vm& vm) {
     return json::encode(represent(vm));
 }
 
+app::Answer render_image(const domain::Operation& operation, const app::ImageView* view) {
+    app::Answer answer;
+    if (operation.error) {
+        const auto shown = represent(*operation.error, "");
+        answer.status = shown.status;
+        answer.body = json::encode(shown);
+    } else if (view == nullptr) {
+        answer.status = 204;
+    } else {
+        answer.status = 201;
+        answer.body = json::encode(represent(*view));
+    }
+    return answer;
+}
+
 app::Answer render(const domain::Operation& operation, const domain::Vm* vm) {
     app::Answer answer;
     if (operation.error) {
@@ -102,8 +180,21 @@ app::Answer render(const domain::Operation& operation, const domain::Vm* vm) {
         answer.body = json::encode(shown);
     } else if (vm == nullptr) {
         answer.status = 204;
+    } else if (operation.kind == domain::Job::detach) {
+        answer.status = 204;
+        answer.etag = "\"" + std::to_string(vm->revision) + "\"";
+    } else if (operation.kind == domain::Job::attach ||
+               (operation.kind == domain::Job::grow && operation.disk != "root")) {
+        answer.status = operation.kind == domain::Job::attach ? 201 : 200;
+        for (const auto& disk : disks_of(*vm)) {
+            if (disk.id == operation.disk) {
+                answer.body = json::encode(disk);
+            }
+        }
+        answer.etag = "\"" + std::to_string(vm->revision) + "\"";
     } else {
-        answer.status = operation.kind == domain::Job::create ? 201 : 200;
+        const bool makes = operation.kind == domain::Job::create || operation.kind == domain::Job::clone;
+        answer.status = makes ? 201 : 200;
         answer.body = json::encode(represent(*vm));
         answer.etag = "\"" + std::to_string(vm->revision) + "\"";
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "vmm/app/ticket.h"
+#include "vmm/base/files.h"
 #include "vmm/domain/access.h"
 #include "vmm/http/service.h"
 #include "vmm/json/value.h"
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,7 +19,23 @@
 
 namespace vmm::http {
 
-// One request, read whole. Header names are lower case.
+// A body that is still on its way.
+class BodyReader {
+public:
+    BodyReader() = default;
+    BodyReader(const BodyReader&) = delete;
+    BodyReader& operator=(const BodyReader&) = delete;
+    virtual ~BodyReader() = default;
+
+    // Its length, when the client has told it.
+    [[nodiscard]] virtual std::optional<std::uint64_t> length() const = 0;
+
+    // Up to so many bytes; none at its end. The first call lets a client that asked for it go on. unavailable
+    // "body-cut-off".
+    virtual Task<std::size_t> read(char* to, std::size_t bytes) = 0;
+};
+
+// One request, read whole but for the body of a route that streams. Header names are lower case.
 struct Request {
     Request() = default;
 
@@ -27,6 +45,7 @@ struct Request {
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
     std::optional<json::Value> json;  // the body, when it is JSON
+    BodyReader* reader = nullptr;     // of a body that is not in `body`
     std::string peer;                 // the address it came from
     std::string request_id;
     std::map<std::string, std::string, std::less<>> parameters;  // from the route's pattern
@@ -41,6 +60,13 @@ struct Request {
     }
 };
 
+// A part of a file as an answer's body.
+struct FilePart {
+    Fd file;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;
+};
+
 struct Reply {
     Reply() = default;
 
@@ -48,7 +74,11 @@ struct Reply {
     std::string body;
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
+    std::shared_ptr<FilePart> file;  // sent instead of `body`
 };
+
+// Whether a request with this head goes to a route that reads its body itself.
+bool streams(Request head);
 
 // The whole way of a request through the service: route, caller, handler, problem. Never throws.
 asio::awaitable<Reply> handle(Service& service, Request request);

@@ -59,14 +59,30 @@ constexpr std::array table{
     Route{"GET", "/vms/{id}", view, show_vm, "One machine", "", "Vm"},
     Route{"GET", "/vm/{id}", view, show_vm, "One machine", "", "Vm"},
     Route{"GET", "/vm/{id}/info", view, show_vm, "One machine", "", "Vm"},
-    Route{"PATCH", "/vms/{id}", configure, update_vm, "Change name and labels", "UpdateVm", "Vm"},
-    Route{"POST", "/vm/{id}/update", configure, update_vm, "Change name and labels", "UpdateVm", "Vm"},
+    Route{
+        "PATCH",
+        "/vms/{id}",
+        configure,
+        update_vm,
+        "Change name and labels, or make the root disk larger (disk_gib)",
+        "UpdateVm",
+        "Vm"
+    },
+    Route{
+        "POST",
+        "/vm/{id}/update",
+        configure,
+        update_vm,
+        "Change name and labels, or make the root disk larger (disk_gib)",
+        "UpdateVm",
+        "Vm"
+    },
     Route{
         "DELETE",
         "/vms/{id}",
         own,
         delete_vm,
-        "Delete a machine with its disk; ?force=true also when it runs",
+        "Delete a machine with its root disk; ?force=true also when it runs, ?volumes=true with its volumes",
         "Nothing",
         ""
     },
@@ -75,7 +91,7 @@ constexpr std::array table{
         "/vm/{id}/delete",
         own,
         delete_vm,
-        "Delete a machine with its disk; ?force=true also when it runs",
+        "Delete a machine with its root disk; ?force=true also when it runs, ?volumes=true with its volumes",
         "Nothing",
         ""
     },
@@ -148,6 +164,153 @@ constexpr std::array table{
     },
     Route{"POST", "/vms/{id}/resume", operate, resume_vm, "Let a paused machine go on", "Nothing", "Vm"},
     Route{"POST", "/vm/{id}/resume", operate, resume_vm, "Let a paused machine go on", "Nothing", "Vm"},
+    Route{
+        "POST",
+        "/vms/{id}/clone",
+        configure,
+        clone_vm,
+        "A new machine whose root disk is a copy of this one's as it is now",
+        "CloneVm",
+        "Vm"
+    },
+    Route{
+        "POST",
+        "/vm/{id}/clone",
+        configure,
+        clone_vm,
+        "A new machine whose root disk is a copy of this one's as it is now",
+        "CloneVm",
+        "Vm"
+    },
+    Route{
+        "POST",
+        "/vms/{id}/publish",
+        configure,
+        publish_vm,
+        "Make an image of the root disk: flattened, trimmed, on wish a .form",
+        "PublishVm",
+        "Image"
+    },
+    Route{
+        "POST",
+        "/vm/{id}/commit",
+        configure,
+        publish_vm,
+        "Make an image of the root disk: flattened, trimmed, on wish a .form",
+        "PublishVm",
+        "Image"
+    },
+    Route{
+        "GET",
+        "/vms/{id}/events",
+        view,
+        list_events,
+        "The last things that happened to a machine, oldest first",
+        "",
+        "EventList"
+    },
+    Route{
+        "GET",
+        "/vms/{id}/disks",
+        view,
+        list_disks,
+        "A machine's disks, the root disk first",
+        "",
+        "DiskList"
+    },
+    Route{
+        "POST",
+        "/vms/{id}/disks",
+        configure,
+        add_disk,
+        "Attach a new volume (size_gib), or an existing one (volume); at once when the machine runs",
+        "AddDisk",
+        "Disk"
+    },
+    Route{
+        "POST",
+        "/vm/{id}/add_disk",
+        configure,
+        add_disk,
+        "Attach a new volume (size_gib), or an existing one (volume); at once when the machine runs",
+        "AddDisk",
+        "Disk"
+    },
+    Route{
+        "PATCH",
+        "/vms/{id}/disks/{disk}",
+        configure,
+        update_disk,
+        "Make a disk larger, or change its limits; root is the root disk",
+        "UpdateDisk",
+        "Disk"
+    },
+    Route{
+        "DELETE",
+        "/vms/{id}/disks/{disk}",
+        configure,
+        remove_disk,
+        "Detach a volume; its data stays until the volume is deleted",
+        "Nothing",
+        ""
+    },
+    Route{
+        "POST",
+        "/vm/{id}/remove_device",
+        configure,
+        remove_device,
+        "Detach a volume; its data stays until the volume is deleted",
+        "RemoveDevice",
+        ""
+    },
+    Route{
+        "GET",
+        "/volumes",
+        signer,
+        list_volumes,
+        "Your volumes that are attached to no machine",
+        "",
+        "VolumeList"
+    },
+    Route{
+        "DELETE",
+        "/volumes/{volume}",
+        signer,
+        delete_volume,
+        "Delete a volume that is attached to no machine, with its data",
+        "Nothing",
+        ""
+    },
+    Route{"GET", "/images", signer, list_images, "The images that you may use, by name", "", "ImageList"},
+    Route{
+        "POST",
+        "/images",
+        signer,
+        bring_image,
+        "Upload an image's bytes (?name=), or import one from a url or a path of the host",
+        "ImportImage",
+        "Image",
+        true
+    },
+    Route{"GET", "/images/{name}", signer, show_image, "One image", "", "Image"},
+    Route{
+        "DELETE",
+        "/images/{name}",
+        signer,
+        delete_image,
+        "Delete an image that no machine uses, or cancel its import",
+        "Nothing",
+        ""
+    },
+    Route{
+        "GET",
+        "/images/{name}/content",
+        signer,
+        download_image,
+        "An image's bytes; Range is understood",
+        "",
+        "Bytes"
+    },
     Route{
         "GET",
         "/operations",

@@ -45,7 +45,8 @@ struct Route {
         Handler does,
         std::string_view about,
         std::string_view takes,
-        std::string_view gives
+        std::string_view gives,
+        bool reads_itself = false
     )
         : method{verb},
           pattern{path},
@@ -53,7 +54,8 @@ struct Route {
           handler{does},
           summary{about},
           body{takes},
-          answer{gives} {}
+          answer{gives},
+          streams{reads_itself} {}
 
     std::string_view method;
     std::string_view pattern;  // {name} stands for one segment; literal rows come before these
@@ -62,6 +64,7 @@ struct Route {
     std::string_view summary;
     std::string_view body;    // the schema of the request's body, or empty
     std::string_view answer;  // the schema of a successful answer, or empty for none
+    bool streams;             // a body that is not JSON is read by the handler
 };
 
 // Every route of the service, without the /v1 prefix under which each is served again.

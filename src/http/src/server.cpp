@@ -34,7 +34,7 @@ static const std::string& http_date() {
     return text;
 }
 
-std::string request_id_of(const RawRequest& raw) {
+std::string request_id_of(const bhttp::request_header<>& raw) {
     const auto given = raw["X-Request-Id"];
     const bool sane = !given.empty() && given.size() <= 64 && std::ranges::all_of(given, [](char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
@@ -83,13 +83,13 @@ std::string written(const Reply& reply, bool keep_alive, bool head, const std::s
     }
     if (!bodiless) {
         add("Content-Type", reply.content_type);
-        add("Content-Length", std::to_string(reply.body.size()));
+        add("Content-Length", std::to_string(reply.file ? reply.file->bytes : reply.body.size()));
     }
     if (!keep_alive) {
         add("Connection", "close");
     }
     out.append("\r\n\r\n");
-    return bodiless || head ? out : out.append(reply.body);
+    return bodiless || head || reply.file ? out : out.append(reply.body);
 }
 
 std::optional<Error> reading_problem(const boost::system::error_code& failed) {

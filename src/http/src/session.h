@@ -8,8 +8,11 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
+#include <sys/sendfile.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <string>
 
 #include "reply.h"
@@ -24,7 +27,7 @@ namespace bhttp = boost::beast::http;
 using RawRequest = bhttp::request<bhttp::string_body>;
 
 // A sane X-Request-Id of the client's, or a new one.
-std::string request_id_of(const RawRequest& raw);
+std::string request_id_of(const bhttp::request_header<>& raw);
 Request to_request(RawRequest raw, const std::string& peer);
 // The answer as it goes over the wire; of a HEAD without its body.
 std::string written(const Reply& reply, bool keep_alive, bool head, const std::string& request_id);
@@ -59,6 +62,49 @@ public:
     [[nodiscard]] bool overdue(std::chrono::steady_clock::time_point at) const { return at > deadline_; }
 
 private:
+    using HeadParser = bhttp::request_parser<bhttp::empty_body>;
+
+    class Reader final : public BodyReader {
+    public:
+        Reader(Session& session, HeadParser& head, bool asked)
+            : session_{session}, parser_{std::move(head)}, asked_{asked} {
+            parser_.body_limit(boost::none);
+        }
+
+        [[nodiscard]] auto& parser() { return parser_; }
+
+        [[nodiscard]] bool finished() const { return parser_.is_done(); }
+
+        [[nodiscard]] std::optional<std::uint64_t> length() const override {
+            const auto length = parser_.content_length();
+            return length ? std::optional<std::uint64_t>{*length} : std::nullopt;
+        }
+
+        Task<std::size_t> read(char* to, std::size_t bytes) override {
+            if (std::exchange(asked_, false)) {
+                co_await session_.say_continue();
+            }
+            if (parser_.is_done()) {
+                co_return std::size_t{0};
+            }
+            parser_.get().body().data = to;
+            parser_.get().body().size = bytes;
+            session_.limit(session_.service_.body_limit);
+            const auto [failed, count] =
+                co_await bhttp::async_read(session_.stream_, session_.buffer_, parser_, as_value);
+            session_.deadline_ = std::chrono::steady_clock::time_point::max();
+            if (failed && failed != bhttp::error::need_buffer) {
+                co_return fail(Error{Code::malformed, "the body broke off"}.with_slug("body-cut-off"));
+            }
+            co_return bytes - parser_.get().body().size;
+        }
+
+    private:
+        Session& session_;
+        bhttp::request_parser<bhttp::buffer_body> parser_;
+        bool asked_;
+    };
+
     static constexpr bool is_socket = requires(Stream& stream, boost::system::error_code& failed) {
         stream.shutdown(asio::socket_base::shutdown_both, failed);
     };
@@ -80,12 +126,32 @@ private:
 
     // One request and its answer; false when the connection ends with it.
     asio::awaitable<bool> exchange() {
-        bhttp::request_parser<bhttp::string_body> parser;
+        HeadParser parser;
         parser.header_limit(static_cast<std::uint32_t>(service_.max_header_bytes));
-        parser.body_limit(service_.max_body_bytes);
+        parser.body_limit(boost::none);
         limit(service_.header_limit);
         auto [failed, count] = co_await bhttp::async_read_header(stream_, buffer_, parser, as_value);
-        if (!failed && equals_continue(parser.get())) {
+        if (failed) {
+            co_await refuse(failed, parser.get().base());
+            co_return false;
+        }
+        const bool asked = beast::iequals(parser.get()[bhttp::field::expect], "100-continue");
+        // The usual body is JSON; only others are worth a look at where they go.
+        const bool other = !parser.is_done() &&
+                           !beast::iequals(parser.get()[bhttp::field::content_type], "application/json");
+        if (other && streams(to_request(RawRequest{parser.get().base()}, peer_))) {
+            co_return co_await exchange_streaming(parser, asked);
+        }
+        co_return co_await exchange_whole(parser, asked);
+    }
+
+    asio::awaitable<bool> exchange_whole(HeadParser& head, bool asked) {
+        bhttp::request_parser<bhttp::string_body> parser{std::move(head)};
+        parser.body_limit(service_.max_body_bytes);
+        boost::system::error_code failed;
+        if (const auto length = parser.content_length(); length && *length > service_.max_body_bytes) {
+            failed = bhttp::error::body_limit;
+        } else if (asked) {
             co_await say_continue();
         }
         if (!failed && !parser.is_done()) {
@@ -95,27 +161,74 @@ private:
             failed = body_failed;
         }
         if (failed) {
-            co_await refuse(failed, parser.get());
+            co_await refuse(failed, parser.get().base());
             co_return false;
         }
         auto raw = parser.release();
         const bool keep_alive = raw.keep_alive() && !draining_;
         auto request = to_request(std::move(raw), peer_);
+        co_return co_await answer(std::move(request), keep_alive);
+    }
+
+    // The body is read by the handler, piece by piece.
+    asio::awaitable<bool> exchange_streaming(HeadParser& head, bool asked) {
+        Reader reader{*this, head, asked};
+        auto& parser = reader.parser();
+        auto request = to_request(RawRequest{parser.get().base()}, peer_);
+        request.reader = &reader;
+        const bool keep_alive = parser.get().keep_alive() && !draining_;
+        const bool goes_on = co_await answer(std::move(request), keep_alive, &reader);
+        if (!parser.is_done()) {
+            co_await drain();
+        }
+        co_return goes_on&& parser.is_done();
+    }
+
+    asio::awaitable<bool> answer(Request request, bool keep_alive, const Reader* reader = nullptr) {
         const bool head = request.method == "HEAD";
         const auto id = request.request_id;
         deadline_ = std::chrono::steady_clock::time_point::max();  // the service has its own
         const auto reply = co_await handle(service_, std::move(request));
+        // A body that was not read to its end leaves the connection where no next request can be found.
+        keep_alive = keep_alive && (reader == nullptr || reader->finished());
         const auto out = written(reply, keep_alive, head, id);
         limit(service_.body_limit);
         const auto [lost, sent] = co_await asio::async_write(stream_, asio::buffer(out), as_value);
+        bool whole = !lost;
+        if (whole && reply.file && !head) {
+            whole = co_await send(*reply.file);
+        }
         if (buffer_.size() == 0) {
             buffer_ = beast::flat_buffer{};  // an idle connection keeps no memory of the last request
         }
-        co_return !lost && keep_alive;
+        co_return whole&& keep_alive;
     }
 
-    static bool equals_continue(const RawRequest& raw) {
-        return beast::iequals(raw[bhttp::field::expect], "100-continue");
+    asio::awaitable<bool> send(const FilePart& part) {
+        if constexpr (is_socket) {
+            boost::system::error_code failed;
+            stream_.native_non_blocking(true, failed);
+            auto at = static_cast<off_t>(part.offset);
+            for (auto left = part.bytes; left > 0;) {
+                limit(service_.body_limit);
+                const auto sent = ::sendfile(
+                    stream_.native_handle(), part.file.get(), &at, std::min<std::uint64_t>(left, 1 << 20)
+                );
+                if (sent > 0) {
+                    left -= static_cast<std::uint64_t>(sent);
+                } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+                    co_return false;
+                } else if (sent == 0) {
+                    co_return false;  // the file became shorter
+                }
+                // Others of this thread have their turn.
+                const auto [lost] = co_await stream_.async_wait(std::decay_t<Stream>::wait_write, as_value);
+                if (lost) {
+                    co_return false;
+                }
+            }
+        }
+        co_return true;
     }
 
     asio::awaitable<void> say_continue() {
@@ -123,7 +236,7 @@ private:
         co_await asio::async_write(stream_, asio::buffer(go_on), as_value);
     }
 
-    asio::awaitable<void> refuse(boost::system::error_code failed, const RawRequest& raw) {
+    asio::awaitable<void> refuse(boost::system::error_code failed, const bhttp::request_header<>& raw) {
         const auto error = reading_problem(failed);
         if (!error) {
             co_return;
@@ -135,16 +248,16 @@ private:
         co_await drain();
     }
 
-    // Takes in a little of what the client still sends, so that it reads the answer rather than a reset.
+    // Takes in what the client still sends for a moment, so that it reads the answer rather than a reset.
     asio::awaitable<void> drain() {
         if constexpr (is_socket) {
             boost::system::error_code ignored;
             stream_.shutdown(asio::socket_base::shutdown_send, ignored);
             limit(std::chrono::milliseconds{1000});
             buffer_ = beast::flat_buffer{};
-            for (std::size_t taken = 0; taken < (1U << 20);) {
+            for (std::size_t taken = 0; taken < (64U << 20);) {
                 const auto [failed, count] =
-                    co_await stream_.async_read_some(buffer_.prepare(16384), as_value);
+                    co_await stream_.async_read_some(buffer_.prepare(65536), as_value);
                 if (failed) {
                     break;
                 }

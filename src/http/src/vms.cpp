@@ -4,6 +4,7 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include "actions.h"
 #include "handlers.h"
 #include "reply.h"
 #include "represent.h"
@@ -18,78 +19,6 @@ Reply vm_reply(const app::ShownVm& vm) {
     reply.body = vm.body;
     reply.headers.emplace_back("ETag", etag(vm.revision));
     return reply;
-}
-
-bool wants_async(const Request& request) {
-    const auto* prefer = request.header("prefer");
-    return prefer != nullptr && prefer->contains("respond-async");
-}
-
-Reply accepted(const domain::Operation& operation) {
-    auto reply = json_reply(202, represent(operation));
-    reply.headers.emplace_back("Location", "/operations/" + operation.id);
-    return reply;
-}
-
-Reply first_answer(const app::Answer& answer) {
-    Reply reply;
-    reply.status = answer.status;
-    reply.body = answer.body;
-    reply.content_type = answer.status >= 400 ? "application/problem+json" : "application/json";
-    if (!answer.etag.empty()) {
-        reply.headers.emplace_back("ETag", answer.etag);
-    }
-    reply.headers.emplace_back("Idempotency-Replayed", "true");
-    return reply;
-}
-
-// A job that was begun, as far as it has come.
-struct Seen {
-    app::Begun begun;
-    domain::Operation operation;
-    app::Answer answer;  // once it has succeeded
-};
-
-// Begins a job and waits for its end, all on the application's executor: one way there and one back.
-Task<Seen> see_through(Service& service, Task<app::Begun> beginning, std::chrono::milliseconds limit) {
-    Seen seen;
-    CO_TRY(seen.begun, co_await std::move(beginning));
-    if (seen.begun.first_answer) {
-        co_return seen;
-    }
-    CO_TRY(seen.operation, co_await service.world.operations.wait(seen.begun.operation, limit));
-    if (seen.operation.status == domain::Progress::succeeded) {
-        CO_TRY(seen.answer, co_await service.fleet.answer(seen.operation));
-    }
-    co_return seen;
-}
-
-// The answer of the job when it is done, or 202 when it takes too long or nobody wants to wait.
-Task<Reply> conclude(Service& service, Request& request, Task<app::Begun> beginning) {
-    const auto limit = wants_async(request) ? std::chrono::milliseconds{0} : service.request_timeout;
-    CO_TRY(
-        const auto seen, co_await on_application(service, see_through(service, std::move(beginning), limit))
-    );
-    request.unstored_ticket = seen.begun.recalled;
-    if (seen.begun.first_answer) {
-        co_return first_answer(*seen.begun.first_answer);
-    }
-    if (!domain::ended(seen.operation.status) || wants_async(request)) {
-        co_return accepted(seen.operation);
-    }
-    if (seen.operation.error) {
-        co_return std::unexpected{*seen.operation.error};
-    }
-    Reply reply;
-    reply.status = seen.answer.status;
-    reply.body = seen.answer.body;
-    if (!seen.answer.etag.empty()) {
-        reply.headers.emplace_back("ETag", seen.answer.etag);
-    }
-    if (seen.operation.kind == Job::create) {
-        reply.headers.emplace_back("Location", "/vms/" + seen.operation.target);
-    }
-    co_return reply;
 }
 
 Task<Reply> do_job(Service& service, Request& request, Job job, app::JobOptions options) {
@@ -212,24 +141,33 @@ Task<Reply> update_vm(Service& service, Request& request) {
     CO_TRY(const auto expected, if_match(request));
     CO_TRY(auto wanted, body_of<wire::UpdateVm>(request));
     app::Change change{std::move(wanted.name), std::move(wanted.labels)};
-    CO_TRY(
-        const auto vm,
-        co_await on_application(
-            service,
-            service.fleet.update(
-                request.caller, request.parameters.at("id"), std::move(change), request.ticket, expected
+    const auto id = request.parameters.at("id");
+    std::optional<app::VmView> changed;
+    if (change.name || change.labels || !wanted.disk_gib) {
+        CO_TRY(
+            changed,
+            co_await on_application(
+                service, service.fleet.update(request.caller, id, std::move(change), request.ticket, expected)
             )
-        )
+        );
+        request.unstored_ticket = false;
+    }
+    if (!wanted.disk_gib) {
+        co_return vm_reply(**changed);
+    }
+    auto ticket = changed ? app::Ticket{} : request.ticket;
+    auto growing = service.fleet.grow(
+        request.caller, id, "root", *wanted.disk_gib, std::move(ticket), changed ? std::nullopt : expected
     );
-    request.unstored_ticket = false;
-    co_return vm_reply(*vm);
+    co_return co_await conclude(service, request, std::move(growing));
 }
 
 Task<Reply> delete_vm(Service& service, Request& request) {
-    CO_CHECK(check_query(request, {"force"}));
+    CO_CHECK(check_query(request, {"force", "volumes"}));
     CO_CHECK(body_of<wire::Nothing>(request));
     app::JobOptions options;
     CO_TRY(options.force, query_flag(request, "force"));
+    CO_TRY(options.with_volumes, query_flag(request, "volumes"));
     co_return co_await do_job(service, request, Job::remove, options);
 }
 

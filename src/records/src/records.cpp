@@ -3,10 +3,30 @@
 #include "vmm/json/decode.h"
 #include "vmm/json/encode.h"
 
+#include "row.h"
+
 namespace vmm::records {
 namespace {
 
 using domain::Address;
+
+struct TuningRow {
+    std::optional<std::uint32_t> iops;
+    std::optional<std::uint32_t> throughput_mbps;
+    std::string cache;
+};
+BOOST_DESCRIBE_STRUCT(TuningRow, (), (iops, throughput_mbps, cache))
+
+struct VolumeRow {
+    int v = schema_version;
+    std::string id;
+    std::string name;
+    std::string owner;
+    std::uint32_t size_gib = 0;
+    TuningRow tuning;
+    std::int64_t created_at = 0;
+};
+BOOST_DESCRIBE_STRUCT(VolumeRow, (), (v, id, name, owner, size_gib, tuning, created_at))
 
 struct VmRow {
     int v = schema_version;
@@ -20,6 +40,8 @@ struct VmRow {
     std::uint32_t memory_mib = 0;
     std::uint32_t disk_gib = 0;
     std::string image;
+    TuningRow root_tuning;
+    std::vector<VolumeRow> volumes;
     std::string node;
     std::string formfile;
     std::map<std::string, std::string> labels;
@@ -49,6 +71,8 @@ BOOST_DESCRIBE_STRUCT(
      memory_mib,
      disk_gib,
      image,
+     root_tuning,
+     volumes,
      node,
      formfile,
      labels,
@@ -88,6 +112,10 @@ struct OperationRow {
     std::int64_t timeout_s = 0;
     bool force = false;
     bool start = false;
+    std::string source;
+    std::string disk;
+    std::uint32_t size_gib = 0;
+    bool with_volumes = false;
     int attempts = 0;
     std::string idempotency_key;
 };
@@ -107,6 +135,10 @@ BOOST_DESCRIBE_STRUCT(
      timeout_s,
      force,
      start,
+     source,
+     disk,
+     size_gib,
+     with_volumes,
      attempts,
      idempotency_key)
 )
@@ -140,41 +172,50 @@ std::optional<Timestamp> at(const std::optional<std::int64_t>& ms) {
     return ms ? std::optional{Timestamp{*ms}} : std::nullopt;
 }
 
-std::unexpected<Error> corrupt(std::string_view why) {
-    return fail(Error{
-        Code::unavailable, "a record in the state store cannot be read: " + std::string{why}
-    }.with_slug("record-corrupt"));
+TuningRow row_of(const domain::DiskTuning& tuning) {
+    return {tuning.iops, tuning.throughput_mbps, tuning.cache};
 }
 
-template <class Row>
-Result<Row> read_row(std::string_view text) {
-    const auto value = json::parse(text);
-    if (!value) {
-        return corrupt(value.error().message());
-    }
-    const auto* version = value->find("v");
-    const auto* number = version == nullptr ? nullptr : version->as<json::Number>();
-    const auto parsed = number == nullptr ? std::nullopt : parse_number<int>(number->text);
-    if (!parsed) {
-        return corrupt("it has no schema version");
-    }
-    if (*parsed > schema_version) {
-        return fail(Error{
-            Code::unavailable,
-            "a record in the state store has schema version " + std::to_string(*parsed) +
-                "; this program knows up to " + std::to_string(schema_version)
-        }
-                        .with_slug("record-newer")
-                        .with_hint("run the newer vmm-service that wrote it"));
-    }
-    auto row = json::decode<Row>(*value);
-    if (!row) {
-        return corrupt(row.error().field() + ": " + row.error().message());
-    }
+domain::DiskTuning tuning_of(TuningRow row) {
+    return {row.iops, row.throughput_mbps, std::move(row.cache)};
+}
+
+VolumeRow row_of(const domain::Volume& volume) {
+    VolumeRow row;
+    row.id = volume.id;
+    row.name = volume.name;
+    row.owner = volume.owner.text();
+    row.size_gib = volume.size_gib;
+    row.tuning = row_of(volume.tuning);
+    row.created_at = volume.created_at.ms;
     return row;
 }
 
+Result<domain::Volume> volume_of(VolumeRow row) {
+    const auto owner = Address::from_stored(row.owner);
+    if (!owner) {
+        return corrupt("its owner is not one");
+    }
+    return domain::Volume{
+        std::move(row.id),
+        std::move(row.name),
+        *owner,
+        row.size_gib,
+        tuning_of(std::move(row.tuning)),
+        {row.created_at}
+    };
+}
+
 }  // namespace
+
+std::string write(const domain::Volume& volume) {
+    return json::encode(row_of(volume));
+}
+
+Result<domain::Volume> read_volume(std::string_view text) {
+    TRY(auto row, read_row<VolumeRow>(text));
+    return volume_of(std::move(row));
+}
 
 std::string write(const domain::Vm& vm) {
     VmRow row;
@@ -188,6 +229,10 @@ std::string write(const domain::Vm& vm) {
     row.memory_mib = vm.memory_mib;
     row.disk_gib = vm.disk_gib;
     row.image = vm.image;
+    row.root_tuning = row_of(vm.root_tuning);
+    for (const auto& volume : vm.volumes) {
+        row.volumes.push_back(row_of(volume));
+    }
     row.node = vm.node;
     row.formfile = vm.formfile;
     row.labels = vm.labels;
@@ -223,6 +268,11 @@ Result<domain::Vm> read_vm(std::string_view text) {
     vm.memory_mib = row.memory_mib;
     vm.disk_gib = row.disk_gib;
     vm.image = std::move(row.image);
+    vm.root_tuning = tuning_of(std::move(row.root_tuning));
+    for (auto& volume : row.volumes) {
+        TRY(auto read, volume_of(std::move(volume)));
+        vm.volumes.push_back(std::move(read));
+    }
     vm.node = std::move(row.node);
     vm.formfile = std::move(row.formfile);
     vm.labels = std::move(row.labels);
@@ -262,6 +312,10 @@ std::string write(const domain::Operation& operation) {
     row.timeout_s = operation.timeout_s;
     row.force = operation.force;
     row.start = operation.start;
+    row.source = operation.source;
+    row.disk = operation.disk;
+    row.size_gib = operation.size_gib;
+    row.with_volumes = operation.with_volumes;
     row.attempts = operation.attempts;
     row.idempotency_key = operation.idempotency_key;
     return json::encode(row);
@@ -293,6 +347,10 @@ Result<domain::Operation> read_operation(std::string_view text) {
     operation.timeout_s = row.timeout_s;
     operation.force = row.force;
     operation.start = row.start;
+    operation.source = std::move(row.source);
+    operation.disk = std::move(row.disk);
+    operation.size_gib = row.size_gib;
+    operation.with_volumes = row.with_volumes;
     operation.attempts = row.attempts;
     operation.idempotency_key = std::move(row.idempotency_key);
     return operation;

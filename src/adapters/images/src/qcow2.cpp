@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <vector>
+#include <array>
+
+#include "bytes.h"
 
 namespace vmm::images {
 namespace {
@@ -13,12 +15,9 @@ namespace {
 constexpr std::uint32_t magic = 0x514649fb;  // "QFI\xfb"
 constexpr std::uint32_t cluster_bits = 16;
 constexpr std::uint64_t cluster = 1ULL << cluster_bits;
+constexpr std::uint64_t l2_reach = cluster * (cluster / 8);  // 512 MiB per L1 entry
 constexpr std::uint32_t header_length = 104;
 constexpr std::uint32_t backing_format_extension = 0xe2792aca;
-constexpr std::uint64_t incompatible_dirty = 1;
-constexpr std::uint64_t incompatible_corrupt = 2;
-constexpr std::uint64_t incompatible_data_file = 4;
-constexpr std::uint64_t incompatible_known = 0x1f;
 
 void put(std::string& out, std::size_t at, std::uint64_t value, std::size_t bytes) {
     for (std::size_t i = 0; i < bytes; ++i) {
@@ -26,26 +25,18 @@ void put(std::string& out, std::size_t at, std::uint64_t value, std::size_t byte
     }
 }
 
-std::uint64_t get(std::string_view from, std::size_t at, std::size_t bytes) {
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < bytes; ++i) {
-        value = (value << 8) | static_cast<unsigned char>(from[at + i]);
-    }
-    return value;
-}
-
-// Header, refcount table, refcount block and L1 table, one after the other from the start of the file.
+// Header, refcount table, refcount block and L1 table, one after the other from the start of the file. The L1
+// table fills its clusters, so that the image can grow (to 4 TiB at least) by its header alone.
 Result<std::string> image(std::uint64_t bytes, const std::optional<Backing>& backing) {
-    const std::uint64_t l2_reach = cluster * (cluster / 8);  // 512 MiB per L1 entry
-    const std::uint64_t l1_entries = (bytes + l2_reach - 1) / l2_reach;
-    const std::uint64_t l1_clusters = (l1_entries * 8 + cluster - 1) / cluster;
+    const std::uint64_t l1_clusters =
+        std::max<std::uint64_t>(1, ((bytes + l2_reach - 1) / l2_reach * 8 + cluster - 1) / cluster);
     const std::uint64_t used = 3 + l1_clusters;
     std::string out(used * cluster, '\0');
     put(out, 0, magic, 4);
     put(out, 4, 3, 4);
     put(out, 20, cluster_bits, 4);
     put(out, 24, bytes, 8);
-    put(out, 36, l1_entries, 4);
+    put(out, 36, l1_clusters * (cluster / 8), 4);
     put(out, 40, 3 * cluster, 8);  // L1 table
     put(out, 48, cluster, 8);      // refcount table
     put(out, 56, 1, 4);            // of one cluster
@@ -72,6 +63,29 @@ Result<std::string> image(std::uint64_t bytes, const std::optional<Backing>& bac
     return out;
 }
 
+Result<void> write_all(int file, std::string_view rest) {
+    while (!rest.empty()) {
+        const auto written = ::write(file, rest.data(), rest.size());
+        if (written <= 0 && errno != EINTR) {
+            return fail(os_error("writing the disk"));
+        }
+        rest.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(written, 0)));
+    }
+    if (::fdatasync(file) != 0) {
+        return fail(os_error("writing the disk"));
+    }
+    return {};
+}
+
+Result<std::string> header_of(int file) {
+    std::string start(header_length, '\0');
+    if (::pread(file, start.data(), start.size(), 0) != static_cast<ssize_t>(start.size()) ||
+        big_endian(start, 0, 4) != magic) {
+        return fail(Code::malformed, "the disk is no qcow2 image");
+    }
+    return start;
+}
+
 }  // namespace
 
 Result<void>
@@ -82,45 +96,42 @@ create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::
         return errno == EEXIST ? fail(Code::conflict, "the disk exists")
                                : fail(os_error("creating the disk"));
     }
-    std::string_view rest = content;
-    while (!rest.empty()) {
-        const auto written = ::write(fd.get(), rest.data(), rest.size());
-        if (written <= 0 && errno != EINTR) {
-            auto error = os_error("writing the disk");
-            ::unlink(file.c_str());
-            return fail(std::move(error));
-        }
-        rest.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(written, 0)));
-    }
-    if (::fdatasync(fd.get()) != 0) {
-        auto error = os_error("writing the disk");
+    if (auto written = write_all(fd.get(), content); !written) {
         ::unlink(file.c_str());
-        return fail(std::move(error));
+        return written;
     }
     return {};
 }
 
-Result<Qcow2Header> read_qcow2_header(std::string_view start) {
-    if (start.size() < 72 || get(start, 0, 4) != magic) {
-        return fail(Code::malformed, "not a qcow2 image");
+Result<bool> grow_qcow2(const std::filesystem::path& file, std::uint64_t bytes) {
+    const Fd fd{::open(file.c_str(), O_RDWR | O_CLOEXEC)};
+    if (!fd) {
+        return fail(os_error("opening the disk"));
     }
-    const auto version = get(start, 4, 4);
-    if (version != 2 && version != 3) {
-        return fail(Code::malformed, "qcow2 version " + std::to_string(version) + " is not known");
+    TRY(const auto start, header_of(fd.get()));
+    const auto now_bytes = big_endian(start, 24, 8);
+    if (bytes < now_bytes) {
+        return fail(Code::invalid, "a disk cannot shrink");
     }
-    if (version == 3 && start.size() < header_length) {
-        return fail(Code::malformed, "the qcow2 header is cut off");
+    const auto reach = (1ULL << big_endian(start, 20, 4)) * ((1ULL << big_endian(start, 20, 4)) / 8);
+    if ((bytes + reach - 1) / reach > big_endian(start, 36, 4)) {
+        return false;
     }
-    const auto incompatible = version == 3 ? get(start, 72, 8) : 0;
-    if ((incompatible & ~incompatible_known) != 0) {
-        return fail(Code::malformed, "the qcow2 image uses features that are not known");
+    std::string size(8, '\0');
+    put(size, 0, bytes, 8);
+    if (::pwrite(fd.get(), size.data(), size.size(), 24) != 8 || ::fdatasync(fd.get()) != 0) {
+        return fail(os_error("growing the disk"));
     }
-    return Qcow2Header{
-        get(start, 24, 8),
-        get(start, 8, 8) != 0,
-        (incompatible & incompatible_data_file) != 0,
-        (incompatible & (incompatible_dirty | incompatible_corrupt)) != 0,
-    };
+    return true;
+}
+
+Result<std::uint64_t> qcow2_bytes(const std::filesystem::path& file) {
+    const Fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!fd) {
+        return fail(os_error("opening the disk"));
+    }
+    TRY(const auto start, header_of(fd.get()));
+    return big_endian(start, 24, 8);
 }
 
 }  // namespace vmm::images

@@ -1,230 +1,362 @@
 #include "vmm/images/store.h"
 
 #include "vmm/base/files.h"
-#include "vmm/base/ids.h"
-#include "vmm/domain/names.h"
-#include "vmm/images/qcow2.h"
-#include "vmm/json/decode.h"
+#include "vmm/base/group.h"
+#include "vmm/base/pool.h"
+#include "vmm/base/text.h"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/strand.hpp>
+#include <spdlog/spdlog.h>
 
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
+
+#include "download.h"
+#include "folder.h"
+#include "importer.h"
+#include "incoming.h"
+#include "vault.h"
 
 namespace vmm::images {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 
-// NAME/image.json.
-struct Manifest {
-    int format = 0;
-    std::string kind;
-    std::string architecture;
-    std::string description;
-    std::string kernel;
-    std::string initrd;
-    std::string command_line;
-    std::optional<std::uint32_t> vcpus;
-    std::optional<std::uint32_t> memory_mib;
-    static constexpr std::array required{"format", "kind", "kernel"};
-};
-BOOST_DESCRIBE_STRUCT(
-    Manifest,
-    (),
-    (format, kind, architecture, description, kernel, initrd, command_line, vcpus, memory_mib)
-)
+constexpr auto settle_time = 200ms;  // after the last change, before the folder is looked at
+constexpr std::string_view folder_prefix = "folder-";
 
-constexpr std::array<std::string_view, 4> disk_suffixes{"", ".qcow2", ".img", ".raw"};
-
-std::unexpected<Error> unusable(const std::string& name, std::string_view why) {
-    return fail(Error{Code::invalid, "the image " + quote(name) + " cannot be used: " + std::string{why}}
-                    .with_slug("bad-image")
-                    .with_field("image"));
-}
-
-bool plain_file_name(std::string_view name) {
-    return !name.empty() && !name.contains('/') && name != "." && name != "..";
-}
-
-bool safe_command_line(std::string_view line) {
-    return line.size() <= 1500 &&
-           std::ranges::all_of(line, [](char c) { return c >= 0x20 && c < 0x7f && c != '"'; });
-}
-
-class Folder final : public ports::ImageStore {
+class Store final : public ports::ImageStore {
 public:
-    Folder(fs::path folder, const std::string& owner)
-        : folder_{std::move(folder)}, disks_{folder_ / ".machines" / owner} {}
+    Store(asio::any_io_executor executor, Settings settings, const ports::Signatures& signatures)
+        : settings_{std::move(settings)},
+          vault_{settings_},
+          importer_{settings_, vault_, signatures},
+          fetching_{settings_, vault_, importer_},
+          folder_{settings_, vault_},
+          watch_{executor},
+          background_{executor} {}
 
-    Result<ports::Image> find(const std::string& name) override {
-        CHECK(domain::check_image_name(name));
-        if (fs::exists(folder_ / name / "image.json", ignored_)) {
-            return from_manifest(name);
-        }
-        for (const auto suffix : disk_suffixes) {
-            const auto file = folder_ / (name + std::string{suffix});
-            if (fs::is_regular_file(file, ignored_)) {
-                return from_disk(name, file);
+    ~Store() override {
+        leaving_->unwanted = true;
+        boost::system::error_code ignored;
+        watch_.close(ignored);
+    }
+
+    Result<void> begin() {
+        CHECK(vault_.load());
+        for (const auto& id : vault_.incoming()) {
+            // Of conversions and removals that were going on; what was brought by somebody is the
+            // application's to judge.
+            if (id.starts_with(folder_prefix) || id.starts_with("removed-")) {
+                CHECK(vault_.discard(id));
             }
         }
-        return fail(Error{Code::invalid, "there is no image " + quote(name)}
-                        .with_slug("unknown-image")
-                        .with_field("image")
-                        .with_hint(known()));
-    }
-
-    Result<fs::path> make_disk(const std::string& vm, const ports::Image& image, std::uint32_t gib) override {
-        auto file = disks_ / (vm + ".qcow2");
-        if (fs::exists(file, ignored_)) {
-            return file;
+        const int notifier = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        constexpr std::uint32_t changes =
+            IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ONLYDIR;
+        if (notifier < 0 || ::inotify_add_watch(notifier, settings_.folder.c_str(), changes) < 0) {
+            return fail(os_error("watching the image folder"));
         }
-        std::error_code failed;
-        fs::create_directories(disks_, failed);
-        if (failed) {
-            return fail(os_error("making the folder of disks", failed.value()));
-        }
-        fs::permissions(disks_, fs::perms::owner_all, ignored_);
-        const auto bytes = std::max<std::uint64_t>(
-            static_cast<std::uint64_t>(gib) << 30, (image.disk_bytes + 511) / 512 * 512
-        );
-        std::optional<Backing> backing;
-        if (!image.disk.empty()) {
-            backing = Backing{fs::absolute(image.disk), image.disk_format};
-        }
-        CHECK(create_qcow2(file, bytes, backing));
-        CHECK(sync_folder(disks_));
-        return file;
-    }
-
-    Result<void> remove_disk(const std::string& vm) override {
-        if (::unlink((disks_ / (vm + ".qcow2")).c_str()) != 0 && errno != ENOENT) {
-            return fail(os_error("removing the disk"));
-        }
+        watch_.assign(notifier);
+        background_.spawn("images watch", watch());
+        background_.spawn("images folder", work());
         return {};
     }
 
-    Result<std::vector<std::string>> disks() override {
+    std::vector<ports::Dropped> dropped() override { return folder_.all(); }
+
+    std::optional<ports::Dropped> find_dropped(const std::string& name) override {
+        return folder_.find(name);
+    }
+
+    Result<void> remove_dropped(const std::string& name) override { return folder_.remove(name); }
+
+    Task<std::shared_ptr<ports::Incoming>> receive(std::string id) override {
+        auto open = [this, id]() -> Result<std::shared_ptr<ports::Incoming>> {
+            TRY(const auto place, vault_.place(id));
+            return open_incoming(quick_, place / "source");
+        };
+        co_return co_await blocking(quick_, std::move(open));
+    }
+
+    Task<std::string>
+    download(std::string id, ports::Remote from, std::uint64_t most_bytes, ProgressView progress) override {
+        CO_TRY(auto place, vault_.place(id));
+        auto task = fetching_.fetch(std::move(place), std::move(from), most_bytes, std::move(progress));
+        co_return co_await asio::co_spawn(
+            asio::make_strand(slow_.executor()), std::move(task), asio::use_awaitable
+        );
+    }
+
+    Task<std::string> copy_in(std::string id, fs::path file, std::uint64_t most_bytes, ProgressView progress)
+        override {
+        auto work = [this, id, file, most_bytes, progress]() -> Result<std::string> {
+            TRY(const auto place, vault_.place(id));
+            return copy_with_extents(place, file, most_bytes, progress);
+        };
+        co_return co_await blocking(slow_, std::move(work));
+    }
+
+    Result<fs::path> place_for_disk(std::string id) override {
+        TRY(const auto place, vault_.place(id));
+        return place / "disk.qcow2";
+    }
+
+    Task<void> flatten(
+        std::string id,
+        ports::Image base,
+        domain::Image described,
+        std::uint64_t most_bytes,
+        ProgressView progress
+    ) override {
+        auto work = [this, id, base, described, most_bytes, progress] {
+            return importer_.flatten(vault_.place_of(id), base, described, most_bytes, progress);
+        };
+        co_return co_await blocking(slow_, std::move(work));
+    }
+
+    Task<ports::Content>
+    admit(std::string id, std::string sha256, std::uint64_t most_bytes, ProgressView progress) override {
+        auto work = [this, id, sha256, most_bytes, progress] {
+            return importer_.admit(vault_.place_of(id), sha256, most_bytes, progress);
+        };
+        co_return co_await blocking(slow_, std::move(work));
+    }
+
+    Task<void> discard(std::string id) override {
+        auto work = [this, id] { return vault_.discard(id); };
+        co_return co_await blocking(quick_, std::move(work));
+    }
+
+    [[nodiscard]] std::optional<ports::Content> content(const std::string& id) const override {
+        return vault_.find(id);
+    }
+
+    [[nodiscard]] std::optional<ports::Content> content_by_sha256(const std::string& sha256) const override {
+        return vault_.find_sha256(sha256);
+    }
+
+    [[nodiscard]] fs::path file_of(const ports::Content& content) const override {
+        if (content.id.empty()) {
+            return content.boots.disk;
+        }
+        return vault_.folder_of(content.id) / (content.facts.format == "form" ? "image.form" : "disk");
+    }
+
+    Task<void> remove_content(std::string id) override {
+        auto work = [this, id] { return vault_.remove(id); };
+        co_return co_await blocking(quick_, std::move(work));
+    }
+
+    std::vector<std::string> incoming() override {
+        auto ids = vault_.incoming();
+        std::erase_if(ids, [](const auto& id) {
+            return id.starts_with(folder_prefix) || id.starts_with("removed-");
+        });
+        return ids;
+    }
+
+    std::vector<std::string> contents() override {
         std::vector<std::string> ids;
-        std::error_code failed;
-        for (const auto& entry : fs::directory_iterator{disks_, failed}) {
-            const auto stem = entry.path().stem().string();
-            if (is_id("vm", stem)) {
-                ids.push_back(stem);
-            }
+        for (const auto& content : vault_.all()) {
+            ids.push_back(content.id);
+        }
+        // What the folder's own images were made into belongs to them.
+        for (const auto& each : folder_.all()) {
+            std::erase(ids, each.content.id);
         }
         return ids;
     }
 
     std::uint64_t available_mib() override {
         struct statvfs info{};
-        if (::statvfs(folder_.c_str(), &info) != 0) {
-            return 0;
-        }
-        return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize >> 20;
+        return ::statvfs(settings_.folder.c_str(), &info) == 0
+                   ? static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize >> 20
+                   : 0;
     }
 
 private:
-    Result<ports::Image> from_manifest(const std::string& name) const {
-        const auto text = read_file(folder_ / name / "image.json");
-        if (!text) {
-            return unusable(name, text.error().message());
-        }
-        const auto manifest = json::decode_text<Manifest>(*text);
-        if (!manifest) {
-            return unusable(
-                name, "image.json: " + manifest.error().field() + ": " + manifest.error().message()
-            );
-        }
-        if (manifest->format != 1 || manifest->kind != "kernel") {
-            return unusable(name, "image.json must have format 1 and kind \"kernel\"");
-        }
-        if (!plain_file_name(manifest->kernel) ||
-            (!manifest->initrd.empty() && !plain_file_name(manifest->initrd))) {
-            return unusable(name, "kernel and initrd must be names of files beside image.json");
-        }
-        if (!safe_command_line(manifest->command_line)) {
-            return unusable(
-                name, "the command line must be at most 1500 printable characters without quotes"
-            );
-        }
-        ports::Image image;
-        image.name = name;
-        image.kernel = fs::absolute(folder_ / name / manifest->kernel);
-        if (!manifest->initrd.empty()) {
-            image.initrd = fs::absolute(folder_ / name / manifest->initrd);
-        }
-        for (const auto& file : {image.kernel, image.initrd}) {
-            if (!file.empty() && ::access(file.c_str(), R_OK) != 0) {
-                return unusable(name, file.filename().string() + " is missing");
+    static Result<std::string> copy_with_extents(
+        const fs::path& place,
+        const fs::path& file,
+        std::uint64_t most_bytes,
+        const ProgressView& progress
+    ) {
+        CHECK(copy_file(file, place / "source", most_bytes, progress));
+        const auto start = read_file(place / "source", 1 << 20);
+        if (start && start->starts_with("# Disk DescriptorFile")) {
+            TRY(const auto found, read_vmdk_descriptor(*start));
+            std::error_code failed;
+            fs::create_directory(place / "set", failed);
+            for (const auto& extent : found.extents) {
+                if (!extent.name.empty()) {
+                    CHECK(copy_file(
+                        file.parent_path() / extent.name, place / "set" / extent.name, most_bytes, progress
+                    ));
+                }
             }
         }
-        image.command_line = manifest->command_line;
-        image.vcpus = manifest->vcpus;
-        image.memory_mib = manifest->memory_mib;
-        return image;
+        return sha256_of(place / "source", nullptr);
     }
 
-    static Result<ports::Image> from_disk(const std::string& name, const fs::path& file) {
-        const Fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+    static Result<void> copy_file(
+        const fs::path& from,
+        const fs::path& to,
+        std::uint64_t most_bytes,
+        const ProgressView& progress
+    ) {
+        const Fd source{::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
         struct stat info{};
-        std::array<char, 512> start{};
-        const auto got = fd ? ::pread(fd.get(), start.data(), start.size(), 0) : -1;
-        if (got < 0 || ::fstat(fd.get(), &info) != 0) {
-            return unusable(name, os_error("reading it").message());
+        if (!source || ::fstat(source.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+            return fail(Error{Code::invalid, quote(from.string()) + " is no regular file that can be read"}
+                            .with_field("path"));
         }
-        ports::Image image;
-        image.name = name;
-        image.disk = file;
-        const std::string_view head{start.data(), static_cast<std::size_t>(got)};
-        if (!head.starts_with("QFI\xfb")) {
-            image.disk_format = "raw";
-            image.disk_bytes = static_cast<std::uint64_t>(info.st_size);
-            return image.disk_bytes == 0 ? unusable(name, "it is empty") : Result<ports::Image>{image};
+        if (static_cast<std::uint64_t>(info.st_blocks) * 512 > most_bytes) {
+            return fail(Error{Code::too_large, "the file is larger than the image may be"}
+                            .with_slug("image-over-quota")
+                            .with_field("path"));
         }
-        const auto header = read_qcow2_header(head);
-        if (!header) {
-            return unusable(name, header.error().message());
+        std::error_code ignored;
+        fs::remove(to, ignored);
+        TRY(const auto target, HashedFile::open(to));
+        if (progress) {
+            progress->total = static_cast<std::uint64_t>(info.st_size);
+            progress->done = 0;
         }
-        if (header->has_backing_file || header->has_data_file || header->dirty) {
-            return unusable(name, "it refers to another file or was not closed cleanly");
-        }
-        image.disk_format = "qcow2";
-        image.disk_bytes = header->virtual_bytes;
-        return image;
-    }
-
-    // "images here: a, b" for hints.
-    [[nodiscard]] std::string known() const {
-        std::vector<std::string> names;
-        std::error_code failed;
-        for (const auto& entry : fs::directory_iterator{folder_, failed}) {
-            const auto name = entry.path().filename().string();
-            if (!name.starts_with('.') && names.size() < 20) {
-                names.push_back(entry.is_directory(failed) ? name : entry.path().stem().string());
+        std::string block(1 << 20, '\0');
+        while (true) {
+            const auto got = ::read(source.get(), block.data(), block.size());
+            if (got < 0) {
+                return fail(os_error("copying the image"));
+            }
+            if (got == 0) {
+                break;
+            }
+            CHECK(target->append({block.data(), static_cast<std::size_t>(got)}));
+            if (progress) {
+                progress->done += static_cast<std::uint64_t>(got);
+                if (progress->unwanted) {
+                    return fail(Code::cancelled, "cancelled");
+                }
             }
         }
-        std::ranges::sort(names);
-        std::string text =
-            names.empty() ? "the image folder is empty; `make guest` builds the image tiny" : "images here:";
-        for (const auto& name : names) {
-            text.append(" ").append(name);
-        }
-        return text;
+        CHECK(target->finish());
+        return {};
     }
 
-    fs::path folder_;
-    fs::path disks_;
-    mutable std::error_code ignored_;
+    asio::awaitable<void> watch() {
+        std::array<char, 8192> block{};
+        while (watch_.is_open()) {
+            const auto [failed, count] = co_await watch_.async_read_some(asio::buffer(block), as_value);
+            if (failed) {
+                co_return;
+            }
+            changed_ = true;
+            background_.spawn("images folder", work());
+        }
+    }
+
+    // Hashes what lies in the folder and converts what needs it, one after the other.
+    asio::awaitable<void> work() {
+        if (working_) {
+            co_return;
+        }
+        working_ = true;
+        do {
+            changed_ = false;
+            co_await pause_for(settle_time);
+            auto next = [this]() -> Result<std::optional<Folder::Work>> { return folder_.next_work(); };
+            while (!leaving_->unwanted) {
+                auto found = co_await blocking(slow_, next);
+                if (!found || !*found) {
+                    break;
+                }
+                auto piece = **found;
+                auto doing = [this, piece] { return do_work(piece); };
+                (void)co_await blocking(slow_, std::move(doing));
+            }
+        } while (changed_ && !leaving_->unwanted);
+        working_ = false;
+    }
+
+    Result<void> do_work(const Folder::Work& piece) {
+        auto sha256 = sha256_of(piece.file, leaving_);
+        std::optional<Error> failed;
+        if (!sha256) {
+            failed = std::move(sha256).error();
+        } else if (piece.found.format != "raw" && piece.found.format != "qcow2" &&
+                   !vault_.find_sha256(*sha256)) {
+            auto content = convert(piece, *sha256);
+            if (!content) {
+                failed = std::move(content).error();
+            } else {
+                sha256 = content->sha256;
+            }
+        }
+        if (leaving_->unwanted) {
+            return {};
+        }
+        if (failed) {
+            spdlog::warn(
+                "an image in the folder cannot be used name={} reason=\"{}\"",
+                quote(piece.name),
+                failed->message()
+            );
+        } else {
+            spdlog::info("an image in the folder is ready name={} format={}", piece.name, piece.found.format);
+        }
+        folder_.done(piece, sha256.value_or(""), failed);
+        return {};
+    }
+
+    Result<ports::Content> convert(const Folder::Work& piece, const std::string& sha256) {
+        const auto id = std::string{folder_prefix} + sha256;
+        TRY(const auto place, vault_.place(id));
+        auto content = converted(piece, sha256, place);
+        (void)vault_.discard(id);
+        return content;
+    }
+
+    Result<ports::Content>
+    converted(const Folder::Work& piece, const std::string& sha256, const fs::path& place) {
+        const auto most = static_cast<std::uint64_t>(available_mib()) << 20;
+        if (piece.found.format != "form" && piece.found.format != "ova") {
+            return importer_.convert_in_place(place, piece.file, sha256, piece.found, most, leaving_);
+        }
+        // These are read from a copy, which shares the blocks where the file system can.
+        CHECK(copy_file(piece.file, place / "source", most, leaving_));
+        return importer_.admit(place, sha256, most, leaving_);
+    }
+
+    Settings settings_;
+    Vault vault_;
+    Importer importer_;
+    Fetching fetching_;
+    Folder folder_;
+    asio::posix::stream_descriptor watch_;
+    ProgressView leaving_ = std::make_shared<Progress>();
+    bool changed_ = false;
+    bool working_ = false;
+    Group background_;
+    // Last, so that they end first: their work uses all of the above.
+    Pool slow_{4};
+    Pool quick_{2};
 };
 
 }  // namespace
 
-std::unique_ptr<ports::ImageStore> create_image_store(fs::path folder, const std::string& owner) {
-    return std::make_unique<Folder>(std::move(folder), owner);
+Result<std::unique_ptr<ports::ImageStore>>
+create_image_store(asio::any_io_executor executor, Settings settings, const ports::Signatures& signatures) {
+    auto store = std::make_unique<Store>(std::move(executor), std::move(settings), signatures);
+    CHECK(store->begin());
+    return store;
 }
 
 }  // namespace vmm::images

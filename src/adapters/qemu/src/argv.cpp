@@ -25,6 +25,36 @@ std::string mac(const std::string& id) {
 
 }  // namespace
 
+std::string node_of(const std::string& disk) {
+    return disk == "root" ? "disk" : disk;
+}
+
+std::string device_of(const std::string& disk) {
+    return disk == "root" ? "disk0" : "dev-" + disk;
+}
+
+std::string block_node(const ports::DiskPlan& disk) {
+    const bool direct = disk.cache == "none" || disk.cache == "directsync";
+    const std::string cache = std::string{R"("cache":{"direct":)"} + (direct ? "true" : "false") +
+                              R"(,"no-flush":)" + (disk.cache == "unsafe" ? "true" : "false") + "}";
+    const std::string discard = disk.trim ? R"("discard":"unmap")" : R"("discard":"ignore")";
+    return R"({"driver":"qcow2","node-name":)" + text(node_of(disk.id)) + "," + discard + "," + cache +
+           R"(,"file":{"driver":"file",)" + discard + "," + cache + R"(,"filename":)" +
+           text(disk.file.string()) + "}}";
+}
+
+std::string disk_device(const ports::DiskPlan& disk) {
+    const bool through = disk.cache == "writethrough" || disk.cache == "directsync";
+    const std::string common =
+        ",write-cache=" + std::string{through ? "off" : "on"} + ",werror=stop,rerror=report";
+    if (disk.id == "root") {
+        return "virtio-blk-pci,id=" + device_of(disk.id) + ",drive=" + node_of(disk.id) + common;
+    }
+    // The guest finds it by its id in /dev/disk/by-id.
+    return "scsi-hd,bus=volumes.0,id=" + device_of(disk.id) + ",drive=" + node_of(disk.id) +
+           ",serial=" + disk.id + common;
+}
+
 std::string machine_type(const Settings& settings, const ports::LaunchPlan& plan) {
     if (settings.machine != "auto") {
         return settings.machine;
@@ -74,19 +104,19 @@ std::vector<std::string> qemu_argv(
         "socket,id=console,fd=" + std::to_string(console_fd) + ",server=on,wait=off",
         "-serial",
         "chardev:console",
-        "-blockdev",
-        R"({"driver":"file","node-name":"disk-file","discard":"unmap","filename":)" +
-            text(plan.disk.string()) + "}",
-        "-blockdev",
-        R"({"driver":"qcow2","node-name":"disk","discard":"unmap","file":"disk-file"})",
+        // Volumes hang on this one; it takes and gives up disks while the machine runs, on every machine
+        // type.
         "-device",
-        "virtio-blk-pci,id=disk0,drive=disk,werror=stop,rerror=report",
+        "virtio-scsi-pci,id=volumes",
         "-netdev",
         "user,id=net0",
         "-device",
         "virtio-net-pci,id=nic0,netdev=net0,romfile=,mac=" + mac(plan.id),
     };
     const auto add = [&argv](std::initializer_list<std::string> more) { argv.insert(argv.end(), more); };
+    for (const auto& disk : plan.disks) {
+        add({"-blockdev", block_node(disk), "-device", disk_device(disk)});
+    }
     if (accelerator == "kvm") {
         add({"-cpu", "host"});
     }
@@ -98,6 +128,8 @@ std::vector<std::string> qemu_argv(
         if (!plan.initrd.empty()) {
             add({"-initrd", plan.initrd.string()});
         }
+    } else if (plan.firmware == "uefi") {
+        add({"-bios", settings.uefi_firmware});
     } else if (!settings.firmware.empty()) {
         add({"-bios", settings.firmware});
     }

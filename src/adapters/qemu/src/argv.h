@@ -18,6 +18,14 @@ inline constexpr int console_fd = 4;
 // "microvm" for a kernel and "q35" for a disk, unless the settings name one.
 std::string machine_type(const Settings& settings, const ports::LaunchPlan& plan);
 
+// What QEMU knows a disk by: its block node (31 characters at most) and its device.
+std::string node_of(const std::string& disk);
+std::string device_of(const std::string& disk);
+
+// A disk's -blockdev (also QMP's blockdev-add) and -device.
+std::string block_node(const ports::DiskPlan& disk);
+std::string disk_device(const ports::DiskPlan& disk);
+
 // The argument list, without the binary. Pure.
 std::vector<std::string> qemu_argv(
     const Settings& settings,

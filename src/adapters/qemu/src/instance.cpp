@@ -62,7 +62,8 @@ QemuInstance::QemuInstance(
       events_{std::move(events)},
       child_{child},
       exit_{executor, dup(process_.pidfd.get())},
-      gone_{executor, asio::steady_timer::time_point::max()} {}
+      gone_{executor, asio::steady_timer::time_point::max()},
+      happened_{executor, asio::steady_timer::time_point::max()} {}
 
 QemuInstance::~QemuInstance() {
     if (monitor_) {
@@ -111,8 +112,8 @@ Task<void> QemuInstance::verify(std::string uuid) {
     co_return Result<void>{};
 }
 
-Task<json::Value> QemuInstance::execute(std::string command) {
-    co_return co_await monitor_->execute(std::move(command), "", command_limit);
+Task<json::Value> QemuInstance::execute(std::string command, std::string arguments) {
+    co_return co_await monitor_->execute(std::move(command), std::move(arguments), command_limit);
 }
 
 Task<void> QemuInstance::resume() {
@@ -136,6 +137,9 @@ Task<ports::RunState> QemuInstance::state() {
     if (status == "shutdown") {
         guest_off_ = true;
         co_return ports::RunState::guest_off;
+    }
+    if (status == "io-error") {
+        co_return ports::RunState::stalled;
     }
     const auto* running = answer.find("running");
     const auto* flag = running == nullptr ? nullptr : running->as<bool>();
@@ -192,6 +196,14 @@ void QemuInstance::on_event(const std::string& name, const json::Value& data) {
         } else if (reason == "host-signal") {
             signalled_ = true;
         }
+    } else if (name == "BLOCK_IO_ERROR" && data.text_or("action", "") == "stop" && events_.stalled) {
+        const auto* full = data.find("nospace");
+        const auto* no_space = full == nullptr ? nullptr : full->as<bool>();
+        events_.stalled(no_space != nullptr && *no_space ? "no-space" : "io-error");
+    } else if (name == awaited_.event && data.text_or("device", data.text_or("id", "")) == awaited_.device) {
+        awaited_.happened = true;
+        awaited_.error = data.text_or("error", "");
+        happened_.expires_at(asio::steady_timer::time_point::min());
     } else if (name == "RESET" && reason == "guest-reset" && events_.reset) {
         events_.reset();
     }
@@ -212,6 +224,7 @@ asio::awaitable<void> QemuInstance::watch() {
         console_->close();
     }
     gone_.expires_at(asio::steady_timer::time_point::min());
+    happened_.expires_at(asio::steady_timer::time_point::min());
     if (connected_ && events_.ended) {
         events_.ended(std::move(ended));
     }

@@ -37,13 +37,22 @@ public:
     Task<void> pause() override;
     Task<void> press_power_button() override;
     Task<ports::RunState> state() override;
+    Task<void> attach(ports::DiskPlan disk) override;
+    Task<void> detach(std::string disk) override;
+    Task<void> resize(std::string disk, std::uint64_t bytes) override;
+    Task<void> limit(std::string disk, std::uint32_t iops, std::uint32_t throughput_mbps) override;
+    Task<void> copy_root(std::filesystem::path overlay) override;
     asio::awaitable<bool> gone_within(std::chrono::milliseconds limit) override;
     Task<void> end() override;
 
     [[nodiscard]] int pid() const override { return process_.pid; }
 
 private:
-    Task<json::Value> execute(std::string command);
+    Task<json::Value> execute(std::string command, std::string arguments = "");
+    Task<json::Value> find_node(std::string node);
+    Task<bool> has_device(std::string device);
+    Task<void> await_event(std::string name, std::string device, std::chrono::milliseconds limit);
+    Task<void> end_copy();
     void on_event(const std::string& name, const json::Value& data);
     asio::awaitable<void> watch();
     [[nodiscard]] ports::Ended how_it_ended() const;
@@ -57,6 +66,17 @@ private:
     asio::steady_timer gone_;  // expires when the process is gone
     std::shared_ptr<Monitor> monitor_;
     std::shared_ptr<Console> console_;
+
+    // What a wait for an event waits for; one at a time, as one change of disks at a time is made.
+    struct Awaited {
+        std::string event;
+        std::string device;
+        bool happened = false;
+        std::string error;
+    };
+
+    Awaited awaited_;
+    asio::steady_timer happened_;
     bool connected_ = false;  // before this, connect() itself reports the end
     bool asked_ = false;
     bool guest_off_ = false;

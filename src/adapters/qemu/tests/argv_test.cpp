@@ -21,7 +21,9 @@ ports::LaunchPlan plan() {
     out.kernel = "/images/tiny/vmlinux";
     out.initrd = "/images/tiny/initrd";
     out.command_line = "console=ttyS0";
-    out.disk = "/disks/a,b \"c\".qcow2";
+    out.disks.emplace_back();
+    out.disks.back().id = "root";
+    out.disks.back().file = "/disks/a,b \"c\".qcow2";
     out.boot_token = "secret";
     return out;
 }
@@ -57,7 +59,7 @@ TEST(QemuArgv, GivesMemoryProcessorsAndTheSandbox) {
 
 TEST(QemuArgv, QuotesTheDisksPath) {
     EXPECT_THAT(
-        joined(qemu_argv({}, plan(), "tcg", "c")), HasSubstr(R"("filename":"/disks/a,b \"c\".qcow2"})")
+        joined(qemu_argv({}, plan(), "tcg", "c")), HasSubstr(R"("filename":"/disks/a,b \"c\".qcow2"}})")
     );
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/ports/disks.h"
 #include "vmm/ports/host.h"
 #include "vmm/ports/hypervisor.h"
 #include "vmm/ports/images.h"
@@ -86,6 +87,7 @@ public:
         ports::RunState state = ports::RunState::paused;
         ports::Events events;
         bool gone = false;
+        std::set<std::string> disks;
     };
 
     std::map<std::string, std::shared_ptr<Machine>> machines;
@@ -161,6 +163,22 @@ private:
 
         Task<ports::RunState> state() override { co_return machine_->state; }
 
+        Task<void> attach(ports::DiskPlan disk) override {
+            machine_->disks.insert(disk.id);
+            co_return Result<void>{};
+        }
+
+        Task<void> detach(std::string disk) override {
+            machine_->disks.erase(disk);
+            co_return Result<void>{};
+        }
+
+        Task<void> resize(std::string, std::uint64_t) override { co_return Result<void>{}; }
+
+        Task<void> limit(std::string, std::uint32_t, std::uint32_t) override { co_return Result<void>{}; }
+
+        Task<void> copy_root(std::filesystem::path) override { co_return Result<void>{}; }
+
         asio::awaitable<bool> gone_within(std::chrono::milliseconds) override { co_return machine_->gone; }
 
         Task<void> end() override {
@@ -186,43 +204,119 @@ private:
     };
 };
 
-class FakeImages final : public ports::ImageStore {
+class FakeDisks final : public ports::DiskStore {
 public:
     std::set<std::string> made;
     bool full = false;
 
-    Result<ports::Image> find(const std::string& name) override {
-        if (name != "tiny") {
-            return fail(Error{Code::invalid, "there is no image " + name}
-                            .with_slug("unknown-image")
-                            .with_field("image"));
-        }
-        ports::Image image;
-        image.name = name;
-        image.kernel = "/images/tiny/vmlinux";
-        image.memory_mib = 128;
-        return image;
-    }
+    [[nodiscard]] std::filesystem::path path(const std::string& id) const override { return "/disks/" + id; }
 
-    Result<std::filesystem::path> make_disk(const std::string& vm, const ports::Image&, std::uint32_t)
+    Result<std::filesystem::path> make_root(const std::string& vm, const ports::Image&, std::uint32_t)
         override {
         if (full) {
             return fail(Error{Code::unavailable, "no space left"}.with_slug("no-space"));
         }
         made.insert(vm);
-        return std::filesystem::path{"/disks/" + vm};
+        return path(vm);
     }
 
-    Result<void> remove_disk(const std::string& vm) override {
-        made.erase(vm);
+    Result<void> make_overlay(const std::filesystem::path&, const ports::Image&, std::uint32_t) override {
         return {};
     }
 
-    Result<std::vector<std::string>> disks() override {
+    Result<std::filesystem::path> make_volume(const std::string& volume, std::uint32_t) override {
+        if (full) {
+            return fail(Error{Code::unavailable, "no space left"}.with_slug("no-space"));
+        }
+        made.insert(volume);
+        return path(volume);
+    }
+
+    Task<void> grow(std::string, std::uint32_t) override { co_return Result<void>{}; }
+
+    Task<void> copy(std::filesystem::path, std::filesystem::path to) override {
+        made.insert(to.filename().string());
+        co_return Result<void>{};
+    }
+
+    Result<void> remove(const std::string& id) override {
+        made.erase(id);
+        return {};
+    }
+
+    Result<std::vector<std::string>> all() override {
         return std::vector<std::string>(made.begin(), made.end());
     }
 
+    [[nodiscard]] std::uint64_t real_bytes(const std::string& id) const override {
+        return made.contains(id) ? 1 << 20 : 0;
+    }
+
     std::uint64_t available_mib() override { return 100000; }
+};
+
+// A store with one image in its folder, "tiny".
+class FakeImages final : public ports::ImageStore {
+public:
+    std::vector<ports::Dropped> dropped() override { return {*find_dropped("tiny")}; }
+
+    std::optional<ports::Dropped> find_dropped(const std::string& name) override {
+        if (name != "tiny") {
+            return std::nullopt;
+        }
+        ports::Dropped image;
+        image.name = name;
+        image.status = domain::ImageStatus::ready;
+        image.content.boots.name = name;
+        image.content.boots.kernel = "/images/tiny/vmlinux";
+        image.content.boots.memory_mib = 128;
+        return image;
+    }
+
+    Result<void> remove_dropped(const std::string&) override { return {}; }
+
+    Task<std::shared_ptr<ports::Incoming>> receive(std::string) override { co_return nothing(); }
+
+    Task<std::string> download(std::string, ports::Remote, std::uint64_t, ProgressView) override {
+        co_return nothing();
+    }
+
+    Task<std::string> copy_in(std::string, std::filesystem::path, std::uint64_t, ProgressView) override {
+        co_return nothing();
+    }
+
+    Result<std::filesystem::path> place_for_disk(std::string) override { return nothing(); }
+
+    Task<void> flatten(std::string, ports::Image, domain::Image, std::uint64_t, ProgressView) override {
+        co_return nothing();
+    }
+
+    Task<ports::Content> admit(std::string, std::string, std::uint64_t, ProgressView) override {
+        co_return nothing();
+    }
+
+    Task<void> discard(std::string) override { co_return Result<void>{}; }
+
+    [[nodiscard]] std::optional<ports::Content> content(const std::string&) const override {
+        return std::nullopt;
+    }
+
+    [[nodiscard]] std::optional<ports::Content> content_by_sha256(const std::string&) const override {
+        return std::nullopt;
+    }
+
+    [[nodiscard]] std::filesystem::path file_of(const ports::Content&) const override { return {}; }
+
+    Task<void> remove_content(std::string) override { co_return Result<void>{}; }
+
+    std::vector<std::string> incoming() override { return {}; }
+
+    std::vector<std::string> contents() override { return {}; }
+
+    std::uint64_t available_mib() override { return 100000; }
+
+private:
+    static std::unexpected<Error> nothing() { return fail(Code::unavailable, "nothing comes in here"); }
 };
 
 class FakeHost final : public ports::Host {

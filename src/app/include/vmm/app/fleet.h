@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/app/begun.h"
 #include "vmm/app/machine.h"
 #include "vmm/app/world.h"
 #include "vmm/domain/access.h"
@@ -24,20 +25,25 @@ struct CreateVm {
     bool start = true;
 };
 
+struct CloneVm {
+    std::string name;
+    std::map<std::string, std::string> labels;
+    bool start = false;
+};
+
+struct AttachDisk {
+    std::string volume;          // of an existing one, or empty
+    std::string name;            // of a new one
+    std::uint32_t size_gib = 0;  // of a new one
+    domain::DiskTuning tuning;
+};
+
 // What a guest says when it has booted.
 struct BootReport {
     std::string name;
     std::string build_id;
     std::string address;
     std::string token;
-};
-
-// A job that was begun, or, for an Idempotency-Key that was used before, the answer that it gave.
-struct Begun {
-    std::string operation;
-    std::string vm;
-    std::optional<Answer> first_answer;
-    bool recalled = false;  // begun by an earlier request with this Idempotency-Key
 };
 
 // All machines of this node, and what callers may do with them. Used on the application's executor. A machine
@@ -69,6 +75,46 @@ public:
         std::optional<std::int64_t> expected_revision
     );
 
+    // A new machine whose root disk is a copy of this one's as it is now.
+    Task<Begun> clone(domain::Caller caller, std::string id, CloneVm wanted, Ticket ticket);
+
+    // A new volume, or one that is attached to no machine, for this machine.
+    Task<Begun> attach(
+        domain::Caller caller,
+        std::string id,
+        AttachDisk wanted,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    Task<Begun> detach(
+        domain::Caller caller,
+        std::string id,
+        std::string disk,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    // Makes "root" or a volume larger, while the machine runs where it does.
+    Task<Begun> grow(
+        domain::Caller caller,
+        std::string id,
+        std::string disk,
+        std::uint32_t size_gib,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    Task<void> tune(
+        domain::Caller caller,
+        std::string id,
+        std::string disk,
+        domain::DiskTuning tuning,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
+    // Volumes that are attached to no machine.
+    Task<std::vector<domain::Volume>> volumes(domain::Caller caller);
+    Task<void> remove_volume(domain::Caller caller, std::string id, Ticket ticket);
+
     // Proved by its one-time token alone; unauthenticated for anything else.
     Task<VmView> boot_complete(BootReport report);
 
@@ -76,11 +122,21 @@ public:
     Task<Answer> answer(domain::Operation operation);
 
 private:
-    Task<std::optional<Begun>> recall(Ticket ticket);
     Result<domain::Vm> shaped(const domain::Caller& caller, const CreateVm& wanted) const;
     Result<std::shared_ptr<Machine>>
     find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
     Task<void> read_machines();
+    Task<void> read_volumes();
+    Task<Begun> begin_making(std::shared_ptr<Machine> machine, domain::Operation operation, Ticket ticket);
+    Task<Begun> begin_change(
+        std::shared_ptr<Machine> machine,
+        domain::Operation operation,
+        Machine::Mutation intend,
+        ports::Transaction intent,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    Task<void> copy_root(std::string vm, std::filesystem::path overlay);
     asio::awaitable<void> sweep();
     void forget_removed();
     [[nodiscard]] std::uint64_t memory_given(const std::string& but) const;

@@ -22,6 +22,7 @@ struct Change {
 struct JobOptions {
     std::int64_t timeout_s = 30;
     bool force = false;
+    bool with_volumes = false;  // of a remove: the attached volumes too
 };
 
 // One machine: the only object that changes its record, holds its process and runs its jobs. Lives from the
@@ -47,6 +48,33 @@ public:
         std::optional<std::int64_t> expected_revision
     );
 
+    // Stores that a disk is to be attached, detached or grown, with what else belongs to the intent, and
+    // begins it; `intend` changes the record with it. Returns the operation's id.
+    using Mutation = std::function<void(domain::Vm&)>;
+    Task<std::string> reconfigure(
+        domain::Operation operation,
+        Mutation intend,
+        ports::Transaction intent,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
+    // Changes how a disk is used, at once where the machine runs. The cache mode takes effect with the next
+    // start.
+    Task<void> tune(
+        std::string disk,
+        domain::DiskTuning tuning,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
+    // Copies the root disk as it is now into a new overlay. Nobody else may change the machine meanwhile:
+    // conflict "machine-busy".
+    Task<void> copy_root(std::filesystem::path overlay);
+
+    // A job holds the machine, or somebody copies its disk.
+    [[nodiscard]] bool held() const;
+
     Task<void> update(Change change, Ticket ticket, std::optional<std::int64_t> expected_revision);
 
     // The guest reports that it has booted. unauthenticated when it has reported before.
@@ -71,8 +99,6 @@ private:
         std::optional<Error> error;
     };
 
-    using Mutation = std::function<void(domain::Vm&)>;
-
     // Storing.
     Task<void> change(Mutation mutate, ports::Transaction transaction);
     asio::awaitable<void> record_fact(Mutation mutate, ports::Transaction transaction);
@@ -88,7 +114,7 @@ private:
     // Jobs.
     void spawn(domain::Operation operation);
     asio::awaitable<void> run(domain::Operation operation);
-    Task<void> prepare_disk();
+    Task<void> prepare_disk(domain::Operation operation);
     asio::awaitable<Outcome> start();
     asio::awaitable<Outcome> stop(domain::Operation operation);
     asio::awaitable<Outcome> pause();
@@ -96,6 +122,13 @@ private:
     asio::awaitable<void> make(domain::Operation operation);
     asio::awaitable<void> restart(domain::Operation operation);
     asio::awaitable<void> remove(domain::Operation operation);
+    [[nodiscard]] ports::DiskPlan disk_plan(const std::string& id, const domain::DiskTuning& tuning) const;
+    Task<void> apply_limits(domain::Vm to);
+    asio::awaitable<void> change_disks(domain::Operation operation);
+    Task<void> attach(domain::Operation operation);
+    Task<void> detach(domain::Operation operation);
+    Task<void> grow(domain::Operation operation);
+    asio::awaitable<void> settle_disks(domain::Operation operation, std::optional<Error> error);
     Task<ports::LaunchPlan> plan();
     Task<void> launch();
     Outcome outcome_of_failure(domain::Event otherwise, Error error);
@@ -104,12 +137,17 @@ private:
     ports::Events events();
     void on_ended(std::uint64_t of_launch, ports::Ended ended);
     void on_reset();
+    void on_stalled(std::string why);
+    asio::awaitable<void> stall();
+    asio::awaitable<void> wait_for_room();
+    [[nodiscard]] std::string no_space() const;
     asio::awaitable<void> settle();
 
     // Recovery.
     Task<ports::RunState> adopt();
     asio::awaitable<void> recover_steady();
     asio::awaitable<void> recover_job(domain::Operation operation);
+    asio::awaitable<void> recover_disks(domain::Operation operation);
     asio::awaitable<void> give_up(domain::Operation operation, std::string why);
     void power_on_again();
 
@@ -120,7 +158,10 @@ private:
     std::shared_ptr<ports::Instance> instance_;
     std::optional<ports::Ended> ended_;  // the process' end, not yet made part of the record
     std::string boot_token_;             // of the next start; empty when none is prepared
-    std::uint64_t launches_ = 0;         // tells the events of the present process from those of earlier ones
+    std::string lent_to_;                // who copies the root disk
+    std::string last_stall_;
+    bool waiting_for_room_ = false;
+    std::uint64_t launches_ = 0;  // tells the events of the present process from those of earlier ones
 };
 
 }  // namespace vmm::app

@@ -26,6 +26,12 @@ struct Settings {
     std::chrono::seconds timestamp_window{300};
     Registration registration = Registration::closed;
     std::vector<domain::Address> administrators;
+    std::uint64_t account_storage_bytes = 0;  // that each account's images and disks may take; 0: no limit
+    std::uint64_t most_image_bytes = 2048ULL << 30;
+    std::string disk_cache = "writeback";
+    bool disk_trim = true;
+    std::uint32_t disk_iops = 0;  // of a disk that says nothing else; 0: no limit
+    std::uint32_t disk_throughput_mbps = 0;
     std::filesystem::path vm_dir;
     std::filesystem::path images_dir;
 };

@@ -1,17 +1,21 @@
 #pragma once
 
+#include "vmm/app/journal.h"
 #include "vmm/app/operations.h"
 #include "vmm/app/registry.h"
 #include "vmm/app/settings.h"
 #include "vmm/base/group.h"
 #include "vmm/base/slots.h"
+#include "vmm/ports/disks.h"
 #include "vmm/ports/host.h"
 #include "vmm/ports/hypervisor.h"
 #include "vmm/ports/images.h"
 #include "vmm/ports/signatures.h"
 #include "vmm/ports/state_store.h"
 
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <unordered_map>
 
@@ -32,6 +36,7 @@ struct World {
         ports::StateStore& state,
         ports::Hypervisor& runs,
         ports::ImageStore& boots,
+        ports::DiskStore& writes,
         const ports::Host& below,
         const ports::Signatures& proofs,
         Registry& known,
@@ -43,6 +48,7 @@ struct World {
           store{state},
           hypervisor{runs},
           images{boots},
+          disks{writes},
           host{below},
           signatures{proofs},
           registry{known},
@@ -54,6 +60,7 @@ struct World {
     ports::StateStore& store;
     ports::Hypervisor& hypervisor;
     ports::ImageStore& images;
+    ports::DiskStore& disks;
     const ports::Host& host;
     const ports::Signatures& signatures;
     Registry& registry;
@@ -67,6 +74,18 @@ struct World {
     std::function<std::uint64_t(const std::string& but)> memory_given;
     // Machines by the hash of their boot token.
     std::unordered_map<std::string, std::string> boot_tokens;
+    // Volumes that are attached to no machine.
+    std::map<std::string, domain::Volume> volumes;
+    Journal journal;
+    // What an image of this name boots; set by Images. A caller that may not see it is told that there is
+    // none; without one the service asks for itself.
+    std::function<Result<ports::Image>(const domain::Caller* caller, const std::string& name)> bootable;
+    // Calls for each machine of this node, those that are about to be made included; set by the Fleet.
+    std::function<void(const std::function<void(const domain::Vm&)>&)> each_machine;
+    // Copies a machine's root disk, as it is now, into a new overlay at this place; set by the Fleet.
+    std::function<Task<void>(std::string vm, std::filesystem::path overlay)> copy_root;
+    // Bytes that an account's images and disks take on this host; set by Images.
+    std::function<std::uint64_t(const domain::Address& owner)> storage_used;
 };
 
 }  // namespace vmm::app

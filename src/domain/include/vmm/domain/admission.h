@@ -3,6 +3,7 @@
 #include "vmm/base/error.h"
 
 #include <cstdint>
+#include <string>
 
 namespace vmm::domain {
 
@@ -28,6 +29,20 @@ inline constexpr std::uint64_t disk_reserve_mib = 64;
 // Whether such a machine can ever run here: vCPUs 1..255 and at most 4 per host CPU or 8, memory within the
 // host's. invalid, with the field and the number that was exceeded.
 Result<void> check_shape(const Demand& demand, const HostCapacity& host);
+
+// How much an account's images and disks may take. conflict "storage-quota-exceeded" with the numbers, when
+// `wanted` more bytes do not fit below the quota; a quota of 0 is none.
+Result<void> check_storage(std::uint64_t used, std::uint64_t wanted, std::uint64_t quota);
+
+// A disk's tuning: limits up to 10^6, and one of the five cache modes. invalid, with the field.
+struct DiskWish {
+    std::uint32_t size_gib = 1;
+    std::uint32_t iops = 0;
+    std::uint32_t throughput_mbps = 0;
+    std::string cache;
+};
+
+Result<void> check_disk(const DiskWish& wish);
 
 // Whether one more machine may be defined. conflict "max-vms-reached"; unavailable "no-space".
 Result<void> check_room(std::uint64_t machines, std::uint64_t max_vms, const HostCapacity& host);

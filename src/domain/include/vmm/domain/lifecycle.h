@@ -39,6 +39,8 @@ enum class Event : std::uint8_t {
     removed,
     broke,    // the job failed, or QEMU died
     refused,  // the job failed before anything had changed
+    stalled,  // QEMU stopped the machine because a write failed
+    went_on,  // and lets it run again
 };
 
 struct Transition {
@@ -64,6 +66,7 @@ inline constexpr std::array transitions{
     Transition{Status::running, Event::remove, Status::deleting},
     Transition{Status::running, Event::stopped, Status::stopped},
     Transition{Status::running, Event::broke, Status::failed},
+    Transition{Status::running, Event::stalled, Status::paused},
     Transition{Status::pausing, Event::paused, Status::paused},
     Transition{Status::pausing, Event::refused, Status::running},
     Transition{Status::pausing, Event::stopped, Status::stopped},
@@ -74,6 +77,7 @@ inline constexpr std::array transitions{
     Transition{Status::paused, Event::remove, Status::deleting},
     Transition{Status::paused, Event::stopped, Status::stopped},
     Transition{Status::paused, Event::broke, Status::failed},
+    Transition{Status::paused, Event::went_on, Status::running},
     Transition{Status::resuming, Event::resumed, Status::running},
     Transition{Status::resuming, Event::refused, Status::paused},
     Transition{Status::resuming, Event::stopped, Status::stopped},

@@ -14,6 +14,25 @@ namespace vmm::domain {
 
 enum class Power : std::uint8_t { off, on };
 
+// How a disk may be used; what is absent follows the configuration.
+struct DiskTuning {
+    std::optional<std::uint32_t> iops;             // most operations a second; 0: no limit
+    std::optional<std::uint32_t> throughput_mbps;  // most megabytes (10^6) a second; 0: no limit
+    std::string cache;                             // writeback, writethrough, none, directsync, unsafe
+
+    bool operator==(const DiskTuning&) const = default;
+};
+
+// A disk with a life of its own: attached to one machine at a time, or to none.
+struct Volume {
+    std::string id;
+    std::string name;
+    Address owner;
+    std::uint32_t size_gib = 1;
+    DiskTuning tuning;
+    Timestamp created_at;
+};
+
 // Everything that is known of one machine, as it is stored. Changed only by the machine's own object.
 struct Vm {
     std::string id;
@@ -26,6 +45,8 @@ struct Vm {
     std::uint32_t memory_mib = 512;
     std::uint32_t disk_gib = 10;
     std::string image;
+    DiskTuning root_tuning;
+    std::vector<Volume> volumes;  // attached, in the order of their attachment
     std::string node;
     std::string formfile;
     std::map<std::string, std::string> labels;

@@ -3,6 +3,7 @@
 #include "vmm/app/accounts.h"
 #include "vmm/app/fleet.h"
 #include "vmm/app/health.h"
+#include "vmm/app/images.h"
 #include "vmm/app/replay.h"
 #include "vmm/app/world.h"
 
@@ -20,6 +21,7 @@ struct Service {
     Service(
         app::World& machines,
         app::Fleet& use_cases,
+        app::Images& boots,
         app::Accounts& developers,
         app::Replay& used,
         app::Health& state,
@@ -27,6 +29,7 @@ struct Service {
     )
         : world{machines},
           fleet{use_cases},
+          images{boots},
           accounts{developers},
           replay{used},
           health{state},
@@ -34,6 +37,7 @@ struct Service {
 
     app::World& world;
     app::Fleet& fleet;
+    app::Images& images;
     app::Accounts& accounts;
     app::Replay& replay;
     app::Health& health;
@@ -51,6 +55,8 @@ struct Service {
 
 // The answer of an ended operation as its requester gets it, for World::render.
 app::Answer render(const domain::Operation& operation, const domain::Vm* vm);
+
+app::Answer render_image(const domain::Operation& operation, const app::ImageView* view);
 
 // A machine as clients get it, for the Registry.
 std::string present(const domain::Vm& vm);

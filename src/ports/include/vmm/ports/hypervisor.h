@@ -12,6 +12,23 @@
 
 namespace vmm::ports {
 
+// How a disk is used.
+struct DiskPlan {
+    DiskPlan() = default;
+    DiskPlan(DiskPlan&&) = default;
+    DiskPlan(const DiskPlan&) = default;
+    DiskPlan& operator=(DiskPlan&&) = default;
+    DiskPlan& operator=(const DiskPlan&) = default;
+    ~DiskPlan() = default;
+
+    std::string id;                     // "root", or a volume's id
+    std::filesystem::path file;         // qcow2
+    std::string cache = "writeback";    // writeback, writethrough, none, directsync, unsafe
+    bool trim = true;                   // what the guest discards is given back to the host
+    std::uint32_t iops = 0;             // most operations a second; 0: no limit
+    std::uint32_t throughput_mbps = 0;  // most megabytes (10^6) a second; 0: no limit
+};
+
 // What to run. The machine type and accelerator are the hypervisor's choice.
 struct LaunchPlan {
     LaunchPlan() = default;
@@ -28,8 +45,9 @@ struct LaunchPlan {
     std::filesystem::path kernel;  // empty: boot from the disk
     std::filesystem::path initrd;
     std::string command_line;
-    std::filesystem::path disk;  // qcow2
-    std::string boot_token;      // secret; reaches the guest and no process list
+    std::string firmware;         // "uefi", or empty for the machine's own
+    std::vector<DiskPlan> disks;  // the root disk first
+    std::string boot_token;       // secret; reaches the guest and no process list
 };
 
 // Why a machine's process is gone.
@@ -43,9 +61,11 @@ struct Ended {
 struct Events {
     std::function<void(Ended)> ended;
     std::function<void()> reset;
+    // The machine was stopped because a write failed: "no-space" or "io-error".
+    std::function<void(std::string)> stalled;
 };
 
-enum class RunState : std::uint8_t { running, paused, guest_off };
+enum class RunState : std::uint8_t { running, paused, guest_off, stalled };
 
 // One machine's process and its monitor. Used on the executor on which it was launched or adopted. Destroying
 // the object lets go of the process and leaves it running. Every command has a deadline (timed_out) and may
@@ -61,6 +81,22 @@ public:
     virtual Task<void> pause() = 0;
     virtual Task<void> press_power_button() = 0;
     virtual Task<RunState> state() = 0;
+
+    // Adds a volume to the running machine; does nothing when it has it.
+    virtual Task<void> attach(DiskPlan disk) = 0;
+
+    // Takes a volume away, its writes flushed; does nothing when there is none.
+    virtual Task<void> detach(std::string disk) = 0;
+
+    // The guest sees the disk's new size at once.
+    virtual Task<void> resize(std::string disk, std::uint64_t bytes) = 0;
+
+    // Limits as in DiskPlan.
+    virtual Task<void> limit(std::string disk, std::uint32_t iops, std::uint32_t throughput_mbps) = 0;
+
+    // Copies what the root disk holds now, above its image, into an empty overlay of the same size on the
+    // same image, while the machine runs on. An earlier copy that was left behind is ended first.
+    virtual Task<void> copy_root(std::filesystem::path overlay) = 0;
 
     // Whether the process was gone before the limit.
     virtual asio::awaitable<bool> gone_within(std::chrono::milliseconds limit) = 0;

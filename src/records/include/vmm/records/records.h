@@ -2,6 +2,7 @@
 
 #include "vmm/base/error.h"
 #include "vmm/domain/account.h"
+#include "vmm/domain/image.h"
 #include "vmm/domain/operation.h"
 #include "vmm/domain/vm.h"
 
@@ -13,11 +14,13 @@
 // too.
 namespace vmm::records {
 
-inline constexpr int schema_version = 1;
+inline constexpr int schema_version = 2;
 
 std::string write(const domain::Vm& vm);
 std::string write(const domain::Operation& operation);
 std::string write(const domain::Account& account);
+std::string write(const domain::Volume& volume);
+std::string write(const domain::Image& image);
 
 // The answer that an Idempotency-Key is bound to. `status` is 0 until the operation has ended.
 struct Remembered {
@@ -34,6 +37,8 @@ std::string write(const Remembered& remembered);
 // unavailable "record-newer" or "record-corrupt".
 Result<domain::Vm> read_vm(std::string_view text);
 Result<domain::Operation> read_operation(std::string_view text);
+Result<domain::Volume> read_volume(std::string_view text);
+Result<domain::Image> read_image(std::string_view text);
 Result<domain::Account> read_account(std::string_view text);
 Result<Remembered> read_remembered(std::string_view text);
 

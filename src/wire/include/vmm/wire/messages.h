@@ -34,8 +34,168 @@ BOOST_DESCRIBE_STRUCT(CreateVm, (), (name, formfile, image, vcpus, memory_mib, d
 struct UpdateVm {
     std::optional<std::string> name;
     std::optional<std::map<std::string, std::string>> labels;
+    std::optional<std::uint32_t> disk_gib;  // larger than it is
 };
-BOOST_DESCRIBE_STRUCT(UpdateVm, (), (name, labels))
+BOOST_DESCRIBE_STRUCT(UpdateVm, (), (name, labels, disk_gib))
+
+struct CloneVm {
+    std::string name;
+    std::optional<std::map<std::string, std::string>> labels;
+    std::optional<bool> start;
+    static constexpr std::array required{"name"};
+};
+BOOST_DESCRIBE_STRUCT(CloneVm, (), (name, labels, start))
+
+struct PublishVm {
+    std::string name;
+    std::optional<std::string> version;
+    std::optional<bool> form;
+    std::optional<std::string> visibility;  // private (the default) or public
+    static constexpr std::array required{"name"};
+};
+BOOST_DESCRIBE_STRUCT(PublishVm, (), (name, version, form, visibility))
+
+struct ImportImage {
+    std::string name;
+    std::optional<std::string> url;
+    std::optional<std::string> path;
+    std::optional<std::string> sha256;
+    std::optional<std::string> root;
+    std::optional<std::string> visibility;  // private (the default) or public
+    static constexpr std::array required{"name"};
+};
+BOOST_DESCRIBE_STRUCT(ImportImage, (), (name, url, path, sha256, root, visibility))
+
+struct AddDisk {
+    std::optional<std::uint32_t> size_gib;
+    std::optional<std::string> volume;
+    std::optional<std::string> name;
+    std::optional<std::uint32_t> iops;
+    std::optional<std::uint32_t> throughput_mbps;
+    std::optional<std::string> cache;
+};
+BOOST_DESCRIBE_STRUCT(AddDisk, (), (size_gib, volume, name, iops, throughput_mbps, cache))
+
+struct UpdateDisk {
+    std::optional<std::uint32_t> size_gib;
+    std::optional<std::uint32_t> iops;
+    std::optional<std::uint32_t> throughput_mbps;
+    std::optional<std::string> cache;
+};
+BOOST_DESCRIBE_STRUCT(UpdateDisk, (), (size_gib, iops, throughput_mbps, cache))
+
+struct RemoveDevice {
+    std::string id;
+    static constexpr std::array required{"id"};
+};
+BOOST_DESCRIBE_STRUCT(RemoveDevice, (), (id))
+
+// A machine's disk, or a volume that is attached to none.
+struct Disk {
+    std::string id;
+    std::string kind;  // root or volume
+    std::string name;
+    std::string owner;
+    std::optional<std::string> vm;
+    std::uint32_t size_gib = 0;
+    std::optional<std::uint64_t> real_bytes;
+    std::optional<std::uint32_t> iops;
+    std::optional<std::uint32_t> throughput_mbps;
+    std::optional<std::string> cache;
+    std::string created_at;
+};
+BOOST_DESCRIBE_STRUCT(
+    Disk,
+    (),
+    (id, kind, name, owner, vm, size_gib, real_bytes, iops, throughput_mbps, cache, created_at)
+)
+
+struct DiskList {
+    std::vector<Disk> disks;
+};
+BOOST_DESCRIBE_STRUCT(DiskList, (), (disks))
+
+struct VolumeList {
+    std::vector<Disk> volumes;
+};
+BOOST_DESCRIBE_STRUCT(VolumeList, (), (volumes))
+
+struct Event {
+    std::string at;
+    std::string what;
+    std::string detail;
+};
+BOOST_DESCRIBE_STRUCT(Event, (), (at, what, detail))
+
+struct EventList {
+    std::vector<Event> events;
+};
+BOOST_DESCRIBE_STRUCT(EventList, (), (events))
+
+struct Image {
+    std::string name;
+    std::string status;
+    std::string reason;
+    std::optional<std::string> owner;  // absent for what lies in the image folder
+    std::string visibility;            // private or public
+    std::string format;
+    std::string kind;
+    std::string architecture;
+    std::uint64_t virtual_bytes = 0;
+    std::uint64_t real_bytes = 0;
+    std::optional<std::string> sha256;
+    std::optional<std::string> trust;
+    std::optional<std::string> publisher;
+    std::optional<std::string> root;
+    std::optional<std::string> version;
+    std::optional<std::string> description;
+    std::optional<std::uint32_t> vcpus;
+    std::optional<std::uint32_t> memory_mib;
+    std::optional<std::uint32_t> minimum_disk_gib;
+    std::string source;
+    std::vector<std::string> used_by;
+    std::optional<std::uint64_t> received_bytes;
+    std::optional<std::uint64_t> total_bytes;
+    std::optional<std::string> operation;
+    std::string created_at;
+    std::string updated_at;
+};
+BOOST_DESCRIBE_STRUCT(
+    Image,
+    (),
+    (name,
+     status,
+     reason,
+     owner,
+     visibility,
+     format,
+     kind,
+     architecture,
+     virtual_bytes,
+     real_bytes,
+     sha256,
+     trust,
+     publisher,
+     root,
+     version,
+     description,
+     vcpus,
+     memory_mib,
+     minimum_disk_gib,
+     source,
+     used_by,
+     received_bytes,
+     total_bytes,
+     operation,
+     created_at,
+     updated_at)
+)
+
+struct ImageList {
+    std::vector<Image> images;
+    std::optional<std::string> next_cursor;
+};
+BOOST_DESCRIBE_STRUCT(ImageList, (), (images, next_cursor))
 
 struct StopVm {
     std::optional<std::int64_t> timeout_s;
@@ -152,11 +312,25 @@ struct Account {
     std::string name;
     bool administrator = false;
     std::uint64_t machines = 0;
+    std::uint64_t storage_bytes = 0;                   // that images and disks take
+    std::optional<std::uint64_t> storage_quota_bytes;  // absent: no limit
     std::optional<std::string> created_at;
     std::optional<std::string> updated_at;
     std::int64_t revision = 0;
 };
-BOOST_DESCRIBE_STRUCT(Account, (), (address, name, administrator, machines, created_at, updated_at, revision))
+BOOST_DESCRIBE_STRUCT(
+    Account,
+    (),
+    (address,
+     name,
+     administrator,
+     machines,
+     storage_bytes,
+     storage_quota_bytes,
+     created_at,
+     updated_at,
+     revision)
+)
 
 struct Check {
     std::string status;

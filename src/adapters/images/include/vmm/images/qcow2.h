@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-// The little of the qcow2 format that the service writes and reads itself; the source is
-// docs/interop/qcow2.txt of QEMU.
+// The little of the qcow2 format that the service writes and changes itself; the source is
+// docs/interop/qcow2.txt of QEMU. Reading of untrusted images is in the adapter's check.
 namespace vmm::images {
 
 struct Backing {
@@ -21,14 +21,11 @@ struct Backing {
 Result<void>
 create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::optional<Backing>& backing);
 
-struct Qcow2Header {
-    std::uint64_t virtual_bytes = 0;
-    bool has_backing_file = false;
-    bool has_data_file = false;
-    bool dirty = false;
-};
+// Makes an image that nobody has open larger, in place, durably. Returns false when its L1 table has no room
+// for the new size; then qemu-img must do it. invalid when it would shrink, malformed when it is no qcow2.
+Result<bool> grow_qcow2(const std::filesystem::path& file, std::uint64_t bytes);
 
-// The header at the start of a file. malformed when it is no qcow2 or not a version and features known here.
-Result<Qcow2Header> read_qcow2_header(std::string_view start);
+// The virtual size of an image of our own.
+Result<std::uint64_t> qcow2_bytes(const std::filesystem::path& file);
 
 }  // namespace vmm::images

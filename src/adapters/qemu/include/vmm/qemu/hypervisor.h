@@ -16,6 +16,7 @@ struct Settings {
     std::string machine = "auto";               // auto | microvm | q35
     std::string accelerator = "auto";           // auto | kvm | tcg
     std::string firmware;                       // for machines without a kernel; empty: QEMU's own
+    std::string uefi_firmware;                  // for images that want UEFI
     std::string callback_url;                   // where guests report that they have booted
     std::size_t console_log_bytes = 1 << 20;    // kept of a machine's console, at most
     bool virtio_rng = true;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the tiny guest from Debian packages alone: guest/build.sh OUT
+# Builds the tiny guest from Debian packages alone: guest/tiny.sh OUT
 # OUT becomes a folder that serves as images_dir; the image is OUT/tiny (see docs/images.md).
 # Needs: apt (package lists fetched), dpkg-deb, lz4, cpio, kmod, binutils, busybox-static, python3.
 set -euo pipefail
@@ -15,7 +15,7 @@ if [ -z "$package" ]; then
     echo "guest: the package list does not name a cloud kernel; run 'apt-get update' first" >&2
     exit 1
 fi
-recipe=$(cat "$here/build.sh" "$here/init" "$here/udhcpc.sh" "$here/image.json" | sha256sum | cut -c1-16)
+recipe=$(cat "$here/tiny.sh" "$here/init" "$here/udhcpc.sh" "$here/image.json" | sha256sum | cut -c1-16)
 stamp="$package $recipe"
 if [ "$(cat "$out/tiny/.built-from" 2>/dev/null || true)" = "$stamp" ]; then
     say "up to date ($package)"
@@ -62,7 +62,7 @@ python3 - "$scratch/kernel/lib/modules/$version" "$root/mod" <<'PY'
 """Copies the wanted modules and writes their load order, dependencies first."""
 import os, shutil, subprocess, sys
 modules, out = sys.argv[1:]
-wanted = ("virtio_pci virtio_mmio virtio_blk virtio_net virtio_rng virtio_console virtio_balloon "
+wanted = ("virtio_pci virtio_mmio virtio_blk virtio_net virtio_rng virtio_console virtio_balloon virtio_scsi sd_mod "
           "button evdev").split()
 path, needs = {}, {}
 for line in open(os.path.join(modules, "modules.dep")):

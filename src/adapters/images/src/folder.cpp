@@ -1,0 +1,353 @@
+#include "folder.h"
+
+#include "vmm/base/files.h"
+#include "vmm/base/text.h"
+#include "vmm/domain/names.h"
+#include "vmm/form/files.h"
+#include "vmm/json/decode.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace vmm::images {
+namespace {
+
+namespace fs = std::filesystem;
+using domain::ImageStatus;
+
+// NAME/image.json.
+struct Manifest {
+    int format = 0;
+    std::string kind;
+    std::string architecture;
+    std::string description;
+    std::string kernel;
+    std::string initrd;
+    std::string command_line;
+    std::optional<std::uint32_t> vcpus;
+    std::optional<std::uint32_t> memory_mib;
+    static constexpr std::array required{"format", "kind", "kernel"};
+};
+BOOST_DESCRIBE_STRUCT(
+    Manifest,
+    (),
+    (format, kind, architecture, description, kernel, initrd, command_line, vcpus, memory_mib)
+)
+
+// Endings that are not part of an image's name. What is in a file is told by its content alone.
+constexpr std::array<std::string_view, 10>
+    endings{".qcow2", ".img", ".raw", ".vmdk", ".form", ".vhdx", ".vhd", ".vdi", ".ova", ".iso"};
+
+std::string name_of(const std::string& file) {
+    for (const auto ending : endings) {
+        if (file.ends_with(ending) && file.size() > ending.size()) {
+            return file.substr(0, file.size() - ending.size());
+        }
+    }
+    return file;
+}
+
+bool safe_command_line(std::string_view line) {
+    return line.size() <= 1500 &&
+           std::ranges::all_of(line, [](char c) { return c >= 0x20 && c < 0x7f && c != '"'; });
+}
+
+// The file that a folder stands for: the vmdk descriptor in it, when that is what it holds.
+fs::path descriptor_in(const fs::path& folder) {
+    std::error_code failed;
+    for (const auto& entry : fs::directory_iterator{folder, failed}) {
+        const auto start = read_file(entry.path(), 1 << 20);
+        if (start && start->starts_with("# Disk DescriptorFile")) {
+            return entry.path();
+        }
+    }
+    return {};
+}
+
+std::string start_of(const fs::path& path) {
+    const Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    std::string start(21, '\0');
+    const auto got = fd ? ::pread(fd.get(), start.data(), start.size(), 0) : 0;
+    start.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    return start;
+}
+
+}  // namespace
+
+std::optional<Folder::Mark> Folder::mark_of(const fs::path& path) {
+    struct stat info{};
+    if (::stat(path.c_str(), &info) != 0) {
+        return std::nullopt;
+    }
+    return Mark{
+        info.st_dev,
+        info.st_ino,
+        info.st_size,
+        static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec
+    };
+}
+
+std::map<std::string, fs::path> Folder::files() const {
+    std::map<std::string, fs::path> out;
+    std::set<std::string> extents;
+    std::error_code failed;
+    for (const auto& item : fs::directory_iterator{settings_.folder, failed}) {
+        const auto file = item.path().filename().string();
+        if (file.starts_with('.')) {
+            continue;
+        }
+        const auto name = name_of(file);
+        if (const auto [there, fresh] = out.try_emplace(name, item.path());
+            !fresh && item.path() < there->second) {
+            there->second = item.path();
+        }
+        if (!item.is_directory(failed) && file.ends_with(".vmdk") &&
+            start_of(item.path()) == "# Disk DescriptorFile") {
+            const auto found = read_vmdk_descriptor(read_file(item.path(), 1 << 20).value_or(""));
+            for (const auto& extent : found ? found->extents : std::vector<Member>{}) {
+                extents.insert(extent.name);
+            }
+        }
+    }
+    for (const auto& extent : extents) {
+        out.erase(name_of(extent));
+    }
+    return out;
+}
+
+std::vector<ports::Dropped> Folder::all() {
+    const auto present = files();
+    const std::lock_guard lock{mutex_};
+    std::erase_if(entries_, [&present](const auto& known) { return !present.contains(known.first); });
+    std::vector<ports::Dropped> out;
+    for (const auto& [name, path] : present) {
+        out.push_back(shown(entry(name, path)));
+    }
+    return out;
+}
+
+std::optional<ports::Dropped> Folder::find(const std::string& name) {
+    const std::lock_guard lock{mutex_};
+    std::error_code failed;
+    // The usual case costs one look at the file.
+    if (const auto known = entries_.find(name);
+        known != entries_.end() && mark_of(known->second.file) == known->second.mark) {
+        return shown(known->second);
+    }
+    auto path = fs::path{settings_.folder} / name;
+    for (auto ending = endings.begin(); !fs::exists(path, failed); ++ending) {
+        if (ending == endings.end()) {
+            entries_.erase(name);
+            return std::nullopt;
+        }
+        path = fs::path{settings_.folder} / (name + std::string{*ending});
+    }
+    return shown(entry(name, path));
+}
+
+Result<void> Folder::remove(const std::string& name) {
+    const auto found = find(name);
+    if (!found) {
+        return fail(Code::not_found, "there is no image " + quote(name));
+    }
+    const std::lock_guard lock{mutex_};
+    const auto& gone = entries_.at(name);
+    std::error_code failed;
+    const bool within_folder = gone.file.parent_path() != fs::path{settings_.folder};
+    for (const auto& extent : gone.found.extents) {
+        if (!extent.name.empty()) {
+            fs::remove(gone.file.parent_path() / extent.name, failed);
+        }
+    }
+    fs::remove_all(within_folder ? gone.file.parent_path() : gone.file, failed);
+    if (failed) {
+        return fail(os_error("removing the image", failed.value()));
+    }
+    entries_.erase(name);
+    return {};
+}
+
+const Folder::Entry& Folder::entry(const std::string& name, const fs::path& path) {
+    auto& place = entries_[name];
+    if (place.file.empty() || (place.file != path && place.file.parent_path() != path) ||
+        mark_of(place.file) != place.mark) {
+        place = probed(name, path);
+    }
+    return place;
+}
+
+Folder::Entry Folder::probed(const std::string& name, const fs::path& path) const {
+    Entry out;
+    out.file = path;
+    out.shown.name = name;
+    std::error_code failed;
+    const auto refuse = [&out](const Error& error) {
+        out.shown.status = ImageStatus::refused;
+        out.shown.reason =
+            (error.field().empty() || error.field() == "image" ? "" : error.field() + ": ") + error.message();
+    };
+    if (const auto named = domain::check_image_name(name); !named) {
+        out.mark = mark_of(path).value_or(Mark{});
+        refuse(Error{Code::invalid, "its name cannot be an image's: " + named.error().message()});
+        return out;
+    }
+    if (fs::is_directory(path, failed)) {
+        const bool manifest = fs::exists(path / "image.json", failed);
+        out.file = manifest ? path / "image.json" : descriptor_in(path);
+        if (manifest) {
+            out.mark = mark_of(out.file).value_or(Mark{});
+            auto content = kernel(path);
+            if (!content) {
+                refuse(content.error());
+                return out;
+            }
+            out.shown.status = ImageStatus::ready;
+            out.shown.content = *std::move(content);
+            out.worked = true;
+            out.shown.changed_at = {out.mark.changed_ns / 1'000'000};
+            return out;
+        }
+        if (out.file.empty()) {
+            out.file = path;
+            out.mark = mark_of(path).value_or(Mark{});
+            refuse(Error{Code::invalid, "the folder holds neither an image.json nor a vmdk descriptor"});
+            return out;
+        }
+    }
+    out.mark = mark_of(out.file).value_or(Mark{});
+    out.shown.changed_at = {out.mark.changed_ns / 1'000'000};
+    const Fd fd{::open(out.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    struct stat info{};
+    if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+        refuse(Error{Code::invalid, "it is no regular file that can be read"});
+        return out;
+    }
+    const auto bytes = Bytes::of_file(fd.get(), static_cast<std::uint64_t>(info.st_size));
+    auto found = probe(bytes, settings_.most_virtual_bytes);
+    if (found) {
+        if (const auto sound = check_tables(bytes); !sound) {
+            found = std::unexpected{sound.error()};
+        }
+    }
+    if (!found) {
+        refuse(found.error());
+        return out;
+    }
+    for (const auto& extent : found->extents) {
+        struct stat one{};
+        const bool own = extent.name == out.file.filename().string();
+        if (!own && !extent.name.empty() &&
+            (::lstat((out.file.parent_path() / extent.name).c_str(), &one) != 0 || !S_ISREG(one.st_mode))) {
+            refuse(Error{Code::invalid, "the vmdk's extent " + quote(extent.name) + " is missing"});
+            return out;
+        }
+    }
+    out.found = *std::move(found);
+    auto& content = out.shown.content;
+    content.facts.format = out.found.format;
+    content.facts.kind = "disk";
+    content.facts.architecture = "x86_64";
+    content.facts.virtual_bytes = out.found.virtual_bytes;
+    content.facts.stored_bytes = static_cast<std::uint64_t>(info.st_blocks) * 512;
+    if (out.found.format == "raw" || out.found.format == "qcow2") {
+        out.shown.status = ImageStatus::ready;
+        content.boots.disk = fs::absolute(out.file);
+        content.boots.disk_format = out.found.format;
+        content.boots.disk_bytes = out.found.virtual_bytes;
+    }
+    return out;
+}
+
+Result<ports::Content> Folder::kernel(const fs::path& folder) const {
+    const auto text = read_file(folder / "image.json");
+    if (!text) {
+        return fail(Code::invalid, text.error().message());
+    }
+    const auto manifest = json::decode_text<Manifest>(*text);
+    if (!manifest) {
+        return fail(
+            Code::invalid, "image.json: " + manifest.error().field() + ": " + manifest.error().message()
+        );
+    }
+    if (manifest->format != 1 || manifest->kind != "kernel") {
+        return fail(Code::invalid, "image.json must have format 1 and kind \"kernel\"");
+    }
+    if (!plain_file_name(manifest->kernel) ||
+        (!manifest->initrd.empty() && !plain_file_name(manifest->initrd))) {
+        return fail(Code::invalid, "kernel and initrd must be names of files beside image.json");
+    }
+    if (!safe_command_line(manifest->command_line)) {
+        return fail(
+            Code::invalid, "the command line must be at most 1500 printable characters without quotes"
+        );
+    }
+    ports::Content content;
+    auto& boots = content.boots;
+    boots.kernel = fs::absolute(folder / manifest->kernel);
+    if (!manifest->initrd.empty()) {
+        boots.initrd = fs::absolute(folder / manifest->initrd);
+    }
+    for (const auto& file : {boots.kernel, boots.initrd}) {
+        if (!file.empty() && ::access(file.c_str(), R_OK) != 0) {
+            return fail(Code::invalid, file.filename().string() + " is missing");
+        }
+    }
+    boots.command_line = manifest->command_line;
+    boots.vcpus = content.facts.vcpus = manifest->vcpus;
+    boots.memory_mib = content.facts.memory_mib = manifest->memory_mib;
+    content.facts.format = "kernel";
+    content.facts.kind = "kernel";
+    content.facts.architecture = "x86_64";
+    content.facts.description = manifest->description;
+    content.facts.stored_bytes = real_bytes_below(folder);
+    return content;
+}
+
+// With what has become of its conversion.
+ports::Dropped Folder::shown(const Entry& entry) const {
+    auto out = entry.shown;
+    if (out.status == ImageStatus::importing && !out.sha256.empty()) {
+        if (auto content = vault_.find_sha256(out.sha256)) {
+            out.content = *std::move(content);
+            out.status = ImageStatus::ready;
+        }
+    }
+    out.content.boots.name = out.name;
+    return out;
+}
+
+std::optional<Folder::Work> Folder::next_work() {
+    (void)all();
+    const std::lock_guard lock{mutex_};
+    // Those that cannot be used without come first.
+    for (const auto wanted : {ImageStatus::importing, ImageStatus::ready}) {
+        for (const auto& [name, entry] : entries_) {
+            if (!entry.worked && entry.shown.status == wanted) {
+                return Work{name, entry.file, entry.found};
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+void Folder::done(const Work& work, const std::string& sha256, const std::optional<Error>& failed) {
+    const std::lock_guard lock{mutex_};
+    const auto place = entries_.find(work.name);
+    if (place == entries_.end() || place->second.file != work.file ||
+        mark_of(work.file) != place->second.mark) {
+        return;  // changed meanwhile; it will be looked at anew
+    }
+    place->second.worked = true;
+    place->second.shown.sha256 = sha256;
+    if (failed) {
+        place->second.shown.status = ImageStatus::refused;
+        place->second.shown.reason = failed->message();
+    }
+}
+
+}  // namespace vmm::images

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "vmm/images/store.h"
+
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "probe.h"
+#include "vault.h"
+
+namespace vmm::images {
+
+// What operators have put into the image folder. Each entry is probed when it is first seen and again when it
+// has changed. Thread-safe.
+class Folder {
+public:
+    Folder(const Settings& settings, const Vault& vault) : settings_{settings}, vault_{vault} {}
+
+    std::vector<ports::Dropped> all();
+    std::optional<ports::Dropped> find(const std::string& name);
+    Result<void> remove(const std::string& name);
+
+    // An entry that needs its hash, or a conversion.
+    struct Work {
+        std::string name;
+        std::filesystem::path file;
+        Found found;
+    };
+
+    std::optional<Work> next_work();
+    // What came of it.
+    void done(const Work& work, const std::string& sha256, const std::optional<Error>& failed);
+
+private:
+    struct Mark {
+        std::uint64_t device = 0;
+        std::uint64_t inode = 0;
+        std::int64_t bytes = 0;
+        std::int64_t changed_ns = 0;
+        bool operator==(const Mark&) const = default;
+    };
+
+    struct Entry {
+        Mark mark;
+        ports::Dropped shown;
+        Found found;
+        std::filesystem::path file;
+        bool worked = false;
+    };
+
+    static std::optional<Mark> mark_of(const std::filesystem::path& path);
+    // Files by the name that they give an image; extents of vmdk sets are none of their own.
+    std::map<std::string, std::filesystem::path> files() const;
+    const Entry& entry(const std::string& name, const std::filesystem::path& path);
+    Entry probed(const std::string& name, const std::filesystem::path& path) const;
+    Result<ports::Content> kernel(const std::filesystem::path& folder) const;
+    [[nodiscard]] ports::Dropped shown(const Entry& entry) const;
+
+    const Settings& settings_;
+    const Vault& vault_;
+    std::mutex mutex_;
+    std::map<std::string, Entry> entries_;
+};
+
+}  // namespace vmm::images
