@@ -19,7 +19,8 @@ using namespace std::chrono_literals;
 
 constexpr int most_attempts = 5;
 constexpr std::size_t piece = 512 << 10;
-constexpr std::uint64_t small_gap = 256 << 10;  // read over rather than asked anew
+constexpr std::uint64_t first_look = 128 << 10;  // the index of most images, and little of others
+constexpr std::uint64_t small_gap = 256 << 10;   // read over rather than asked anew
 
 std::unexpected<Error> too_large(std::uint64_t most_bytes) {
     return fail(Error{
@@ -73,11 +74,13 @@ bool passing(const Error& error) {
 class RemoteFile {
 public:
     RemoteFile(fetch::Url url, fetch::Rules rules, std::unique_ptr<fetch::Download> answer, std::uint64_t at)
-        : url_{std::move(url)}, rules_{std::move(rules)}, answer_{std::move(answer)}, at_{at} {}
+        : url_{std::move(url)}, rules_{std::move(rules)}, answer_{std::move(answer)}, at_{at} {
+        look_where_it_ends();
+    }
 
     // `run` is how many bytes from `from` on will be wanted one after the other.
     Task<std::string> read(std::uint64_t from, std::size_t bytes, std::uint64_t run) {
-        if (!answer_ || from < at_ || from - at_ > small_gap) {
+        if (!answer_ || from < at_ || from - at_ > small_gap || from + bytes > until_) {
             std::vector<std::pair<std::string, std::string>> headers;
             headers.emplace_back(
                 "Range", "bytes=" + std::to_string(from) + "-" + std::to_string(from + run - 1)
@@ -89,6 +92,7 @@ public:
             // A server without ranges sends the whole; what comes before is read over.
             at_ =
                 answer_->status() == 206 ? range_start(header(*answer_, "content-range")).value_or(from) : 0;
+            look_where_it_ends();
         }
         while (at_ < from) {
             CO_TRY(
@@ -114,10 +118,21 @@ public:
     }
 
 private:
+    void look_where_it_ends() {
+        const auto range = answer_ && answer_->status() == 206 ? header(*answer_, "content-range") : "";
+        const auto dash = range.find('-');
+        const auto last =
+            dash == std::string::npos
+                ? std::nullopt
+                : parse_number<std::uint64_t>(range.substr(dash + 1, range.find('/') - dash - 1));
+        until_ = last ? *last + 1 : ~0ULL;
+    }
+
     fetch::Url url_;
     fetch::Rules rules_;
     std::unique_ptr<fetch::Download> answer_;
-    std::uint64_t at_;
+    std::uint64_t at_;             // of the answer's next byte, in the file
+    std::uint64_t until_ = ~0ULL;  // where the answer ends
 };
 
 // The .form image as it is put together here: its index with the sizes that chunks have here, then chunk
@@ -236,12 +251,18 @@ Task<std::string> Fetching::attempt(const Way& way) const {
     if (have > 0 && !(may_chunk && form::is_form(begun))) {
         co_return co_await whole(way, nullptr, "");
     }
-    CO_TRY(auto answer, co_await fetch::Download::open(way.url, {}, rules()));
-    if (answer->status() != 200) {
+    if (!may_chunk) {
+        co_return co_await whole(way, nullptr, "");
+    }
+    std::vector<std::pair<std::string, std::string>> headers;
+    headers.emplace_back("Range", "bytes=0-" + std::to_string(first_look - 1));
+    CO_TRY(auto answer, co_await fetch::Download::open(way.url, std::move(headers), rules()));
+    if (answer->status() != 200 && answer->status() != 206) {
         co_return not_there(answer->status());
     }
+    const bool in_part = answer->status() == 206;
     CO_TRY(auto start, co_await read_up_to(*answer, "", form::header_bytes));
-    if (form::is_form(start) && may_chunk) {
+    if (form::is_form(start)) {
         CO_CHECK(co_await by_chunks(way, std::move(answer), std::move(start)));
         co_return std::string{};
     }
@@ -250,7 +271,7 @@ Task<std::string> Fetching::attempt(const Way& way) const {
             Error{Code::invalid, "the url leads to no .form image, so it has no root"}.with_field("root")
         );
     }
-    co_return co_await whole(way, std::move(answer), std::move(start));
+    co_return co_await whole(way, in_part ? nullptr : std::move(answer), in_part ? "" : std::move(start));
 }
 
 Task<std::string> Fetching::whole(const Way& way, std::unique_ptr<fetch::Download> answer, std::string start)
@@ -310,7 +331,10 @@ Task<std::string> Fetching::whole(const Way& way, std::unique_ptr<fetch::Downloa
 Task<void> Fetching::by_chunks(const Way& way, std::unique_ptr<fetch::Download> answer, std::string start)
     const {
     CO_TRY(const auto header, form::read_header(start));
-    CO_TRY(start, co_await read_up_to(*answer, std::move(start), header.index_bytes()));
+    RemoteFile remote{way.url, rules(), std::move(answer), start.size()};
+    const auto rest = header.index_bytes() - start.size();
+    CO_TRY(const auto more, co_await remote.read(start.size(), rest, rest));
+    start.append(more);
     const auto read = form::read_index(start);
     if (!read) {
         co_return refused("image-corrupt", read.error().message());
@@ -331,7 +355,6 @@ Task<void> Fetching::by_chunks(const Way& way, std::unique_ptr<fetch::Download> 
         chunk.stored = chunk.stored == 0 ? 0 : local.stored(chunk.sha256).value_or(chunk.stored);
     }
     CO_TRY(auto assembly, Assembly::begin(way.source(), here));
-    RemoteFile remote{way.url, rules(), std::move(answer), index.header.index_bytes()};
     way.progress->total = index.payload_bytes();
     std::uint64_t at = index.header.index_bytes();
     for (std::uint64_t chunk = 0; chunk < index.chunks.size(); ++chunk) {

@@ -61,6 +61,39 @@ Result<std::optional<Member>> read_extent(std::string_view line) {
     return std::optional{Member{std::string{name}, 0, *sectors * sector}};
 }
 
+// What the header of a file with data says of its shape; also of an extent, which need not describe itself.
+Result<Found> read_vmdk_header(const Bytes& image) {
+    const auto start = image.read(0, sector);
+    if (start.size() < sector) {
+        return refused("image-truncated", "the vmdk header is cut off");
+    }
+    const auto version = little_endian(start, 4, 4);
+    const auto capacity = little_endian(start, 12, 8);
+    const auto grain = little_endian(start, 20, 8);
+    const auto entries = little_endian(start, 44, 4);
+    if (version < 1 || version > 3) {
+        return refused("image-unsupported", "vmdk version " + std::to_string(version) + " is not known");
+    }
+    if (capacity == 0 || capacity > (1ULL << 54)) {
+        // QEMU would take such a file for a descriptor and open what it names.
+        return refused("image-corrupt", "the vmdk header has no capacity");
+    }
+    if (grain < 1 || grain > largest_grain || (grain & (grain - 1)) != 0 || entries < 1 || entries > 512) {
+        return refused("image-absurd-tables", "the vmdk's grains or grain tables are of absurd size");
+    }
+    if (start[72] != 0) {
+        return refused("image-dirty", "the vmdk was not closed cleanly");
+    }
+    const auto directory_at = little_endian(start, 56, 8);
+    if (directory_at != at_end && (directory_at > (1ULL << 54) || directory_at * sector >= image.size())) {
+        return refused("image-truncated", "the vmdk ends before its grain directory does");
+    }
+    Found found;
+    found.format = "vmdk";
+    found.virtual_bytes = capacity * sector;
+    return found;
+}
+
 }  // namespace
 
 Result<Found> read_vmdk_descriptor(std::string_view text) {
@@ -111,29 +144,10 @@ Result<Found> read_vmdk_descriptor(std::string_view text) {
 }
 
 Result<Found> probe_vmdk(const Bytes& image) {
+    TRY(auto found, read_vmdk_header(image));
     const auto start = image.read(0, sector);
-    if (start.size() < sector) {
-        return refused("image-truncated", "the vmdk header is cut off");
-    }
-    const auto version = little_endian(start, 4, 4);
-    const auto capacity = little_endian(start, 12, 8);
-    const auto grain = little_endian(start, 20, 8);
     const auto descriptor_at = little_endian(start, 28, 8);
     const auto descriptor_sectors = little_endian(start, 36, 8);
-    const auto entries = little_endian(start, 44, 4);
-    if (version < 1 || version > 3) {
-        return refused("image-unsupported", "vmdk version " + std::to_string(version) + " is not known");
-    }
-    if (capacity == 0 || capacity > (1ULL << 54)) {
-        // QEMU would take such a file for a descriptor and open what it names.
-        return refused("image-corrupt", "the vmdk header has no capacity");
-    }
-    if (grain < 1 || grain > largest_grain || (grain & (grain - 1)) != 0 || entries < 1 || entries > 512) {
-        return refused("image-absurd-tables", "the vmdk's grains or grain tables are of absurd size");
-    }
-    if (start[72] != 0) {
-        return refused("image-dirty", "the vmdk was not closed cleanly");
-    }
     if (descriptor_at != 0) {
         const auto bytes = descriptor_sectors * sector;
         if (descriptor_sectors > largest_descriptor / sector) {
@@ -152,18 +166,11 @@ Result<Found> probe_vmdk(const Bytes& image) {
             );
         }
     }
-    const auto directory_at = little_endian(start, 56, 8);
-    if (directory_at != at_end && (directory_at > (1ULL << 54) || directory_at * sector >= image.size())) {
-        return refused("image-truncated", "the vmdk ends before its grain directory does");
-    }
-    Found found;
-    found.format = "vmdk";
-    found.virtual_bytes = capacity * sector;
     return found;
 }
 
 Result<void> check_vmdk_tables(const Bytes& image) {
-    CHECK(probe_vmdk(image));
+    CHECK(read_vmdk_header(image));
     auto header = image.read(0, sector);
     if (little_endian(header, 56, 8) == at_end) {
         // Of a streamOptimized disk the last but one sector repeats the header, with the directory's place.
