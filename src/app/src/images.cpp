@@ -130,6 +130,35 @@ Images::take_known(domain::Caller caller, UploadOrder order, ports::Content cont
     co_return out;
 }
 
+// Opens the place where an upload's bytes go, at the offset from which they come.
+Task<void> Images::open_incoming(EntryPtr entry, UploadOrder order) {
+    if (!entry->incoming) {
+        CO_TRY(entry->incoming, co_await world_.images.receive(entry->image.id));
+    }
+    auto have = entry->incoming->bytes();
+    if (have == order.total) {
+        co_return Result<void>{};
+    }
+    if (!order.goes_on && have > 0) {
+        entry->incoming.reset();
+        CO_CHECK(co_await world_.images.discard(entry->image.id));
+        CO_TRY(entry->incoming, co_await world_.images.receive(entry->image.id));
+        have = 0;
+    }
+    if (have != order.offset) {
+        const auto last = std::to_string(order.total - 1) + "/" + std::to_string(order.total);
+        co_return fail(Error{
+            Code::conflict,
+            std::to_string(have) + " bytes of this image are here; go on from there, not from " +
+                std::to_string(order.offset)
+        }
+                           .with_slug("upload-offset")
+                           .with_field("Content-Range")
+                           .with_hint("Content-Range: bytes " + std::to_string(have) + "-" + last));
+    }
+    co_return Result<void>{};
+}
+
 Task<Upload> Images::begin_upload(domain::Caller caller, UploadOrder order, Ticket ticket) {
     CO_CHECK(check_hash("sha256", order.sha256));
     const auto known = entries_.find(order.name);
@@ -179,27 +208,10 @@ Task<Upload> Images::begin_upload(domain::Caller caller, UploadOrder order, Tick
         co_return fail(explained(std::move(stored).error(), ticket));
     }
     fault_point("upload.after-intent");
-    if (!entry->incoming) {
-        auto incoming = co_await world_.images.receive(entry->image.id);
-        if (!incoming) {
-            entry->receiving = false;
-            co_return std::unexpected{std::move(incoming).error()};
-        }
-        entry->incoming = *std::move(incoming);
-    }
-    if (entry->incoming->bytes() != order.offset) {
+    auto ready = co_await open_incoming(entry, order);
+    if (!ready) {
         entry->receiving = false;
-        co_return fail(Error{
-            Code::conflict,
-            std::to_string(entry->incoming->bytes()) +
-                " bytes of this image are here; go on from there, not from " + std::to_string(order.offset)
-        }
-                           .with_slug("upload-offset")
-                           .with_field("Content-Range")
-                           .with_hint(
-                               "Content-Range: bytes " + std::to_string(entry->incoming->bytes()) + "-" +
-                               std::to_string(order.total - 1) + "/" + std::to_string(order.total)
-                           ));
+        co_return std::unexpected{std::move(ready).error()};
     }
     Upload out;
     out.incoming = entry->incoming;

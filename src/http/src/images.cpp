@@ -141,6 +141,7 @@ Result<app::UploadOrder> upload_order(const Request& request, const std::optiona
         );
     }
     order.offset = range ? range->first : 0;
+    order.goes_on = range.has_value();
     if (range) {
         order.total = range->total;
     } else if (length) {
@@ -170,6 +171,10 @@ Task<Reply> upload(Service& service, Request& request) {
         auto reply = json_reply(201, represent(begun.image));
         reply.headers.emplace_back("Location", "/images/" + name);
         co_return reply;
+    }
+    if (begun.incoming->bytes() == total) {
+        // An earlier attempt has sent it all and did not see the end.
+        co_return co_await finish_upload(service, request, begun, name);
     }
     auto taken = co_await take_in(request, *begun.incoming, expected);
     if (!taken || *taken < expected) {

@@ -253,15 +253,14 @@ private:
         if constexpr (is_socket) {
             boost::system::error_code ignored;
             stream_.shutdown(asio::socket_base::shutdown_send, ignored);
-            limit(std::chrono::milliseconds{1000});
+            limit(std::chrono::milliseconds{2000});
             buffer_ = beast::flat_buffer{};
-            for (std::size_t taken = 0; taken < (64U << 20);) {
+            while (true) {
                 const auto [failed, count] =
                     co_await stream_.async_read_some(buffer_.prepare(65536), as_value);
                 if (failed) {
                     break;
                 }
-                taken += count;
             }
         }
     }

@@ -145,7 +145,10 @@ Task<void> QemuInstance::resize(std::string disk, std::uint64_t bytes) {
 }
 
 Task<void> QemuInstance::limit(std::string disk, std::uint32_t iops, std::uint32_t throughput_mbps) {
-    const std::string arguments = "{" + member("id", device_of(disk)) + R"(,"bps":)" +
+    // A virtio disk's device is a shell around the one that has the backend.
+    const auto device =
+        disk == "root" ? "/machine/peripheral/" + device_of(disk) + "/virtio-backend" : device_of(disk);
+    const std::string arguments = "{" + member("id", device) + R"(,"bps":)" +
                                   std::to_string(static_cast<std::uint64_t>(throughput_mbps) * 1'000'000) +
                                   R"(,"bps_rd":0,"bps_wr":0,"iops":)" + std::to_string(iops) +
                                   R"(,"iops_rd":0,"iops_wr":0})";

@@ -27,10 +27,12 @@ struct UploadOrder {
     std::string sha256;  // of the whole
     std::uint64_t offset = 0;
     std::uint64_t total = 0;
+    bool goes_on = false;  // from the offset; otherwise what an earlier attempt has sent is forgotten
     bool is_public = false;
 };
 
-// An upload that may send its bytes, or one that need not because they are here.
+// An upload that may send its bytes, or one that need not because its image is here. All bytes may have come
+// before.
 struct Upload {
     std::shared_ptr<ports::Incoming> incoming;  // null: nothing is to be sent
     ImageView image;
@@ -126,6 +128,7 @@ private:
     Task<void> store(EntryPtr entry, ports::Transaction transaction);
     asio::awaitable<void> store_fact(EntryPtr entry, ports::Transaction transaction);
     asio::awaitable<void> drop(EntryPtr entry, ports::Transaction transaction);
+    Task<void> open_incoming(EntryPtr entry, UploadOrder order);
     Task<Begun> begin(EntryPtr entry, domain::Operation operation, Ticket ticket);
     Task<Upload> take_known(domain::Caller caller, UploadOrder order, ports::Content content, Ticket ticket);
 
