@@ -321,6 +321,10 @@ Task<Begun> Images::import(domain::Caller caller, ImportOrder order, Ticket tick
 }
 
 Task<Begun> Images::publish(domain::Caller caller, std::string vm, PublishOrder order, Ticket ticket) {
+    const bool printable = std::ranges::all_of(order.version, [](char c) { return c > 0x20 && c < 0x7f; });
+    if (order.version.size() > 64 || !printable) {
+        co_return invalid("version", "expected at most 64 printable characters without spaces");
+    }
     CO_TRY(auto recalled, co_await recall(world_, ticket));
     if (recalled) {
         co_return *std::move(recalled);
@@ -341,6 +345,7 @@ Task<Begun> Images::publish(domain::Caller caller, std::string vm, PublishOrder 
     entry->image.source = "machine";
     entry->image.source_place = vm;
     entry->image.as_form = order.as_form;
+    entry->image.wanted_version = order.version.empty() ? "1" : order.version;
     entries_.emplace(order.name, entry);
     auto operation = operation_of(Job::publish, caller, order.name);
     operation.source = vm;

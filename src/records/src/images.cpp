@@ -20,6 +20,7 @@ struct ImageRow {
     std::string wanted_root;
     std::uint64_t total_bytes = 0;
     bool as_form = false;
+    std::string wanted_version;
     std::int64_t created_at = 0;
     std::int64_t updated_at = 0;
     std::int64_t revision = 0;
@@ -41,6 +42,7 @@ BOOST_DESCRIBE_STRUCT(
      wanted_root,
      total_bytes,
      as_form,
+     wanted_version,
      created_at,
      updated_at,
      revision,
@@ -63,6 +65,7 @@ std::string write(const domain::Image& image) {
     row.wanted_root = image.wanted_root;
     row.total_bytes = image.total_bytes;
     row.as_form = image.as_form;
+    row.wanted_version = image.wanted_version;
     row.created_at = image.created_at.ms;
     row.updated_at = image.updated_at.ms;
     row.revision = image.revision;
@@ -90,6 +93,7 @@ Result<domain::Image> read_image(std::string_view text) {
     image.wanted_root = std::move(row.wanted_root);
     image.total_bytes = row.total_bytes;
     image.as_form = row.as_form;
+    image.wanted_version = std::move(row.wanted_version);
     image.created_at = {row.created_at};
     image.updated_at = {row.updated_at};
     image.revision = row.revision;

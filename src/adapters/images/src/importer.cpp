@@ -420,7 +420,7 @@ Result<void> Importer::flatten(
     }
     form::Packing packing;
     packing.manifest.name = described.name;
-    packing.manifest.version = described.facts.version.empty() ? "1" : described.facts.version;
+    packing.manifest.version = described.wanted_version;
     packing.manifest.architecture = architecture;
     packing.manifest.kind = "disk";
     packing.inputs["disk"] = work / "disk";

@@ -53,6 +53,7 @@ struct Image {
     std::string wanted_root;        // of a url: the Merkle root that it must have
     std::uint64_t total_bytes = 0;  // of an upload
     bool as_form = false;           // of a machine: keep a .form beside the disk
+    std::string wanted_version;     // of the .form that is made
     ImageFacts facts;
     Timestamp created_at;
     Timestamp updated_at;
