@@ -48,7 +48,7 @@ tsan: ## All unit tests under ThreadSanitizer
 fuzz: deps ## Run each fuzz target (SECONDS_EACH=60)
 	@tools/fuzz.sh
 
-bench: build guest ## Measure, and write docs/benchmarks.md
+bench: build guest image-debian ## Measure, and write docs/benchmarks.md
 	@tools/bench.sh
 
 install: build ## Install programs, manual page, completion and the documented configuration below DESTDIR

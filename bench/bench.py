@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the service against floors and bare QEMU in one run, and writes docs/benchmarks.md. bench.py [--quick]"""
+"""Measures the service against floors and bare QEMU in one run, and writes docs/benchmarks.md. bench.py [--quick] [--storage]"""
 import json
 import os
 import pathlib
@@ -14,9 +14,12 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/system"))
+sys.path.insert(0, str(ROOT / "bench"))
+import storage  # noqa: E402
 from support import BIN, IMAGES, Service, qemu_processes  # noqa: E402
 
 QUICK = "--quick" in sys.argv
+ONLY_STORAGE = "--storage" in sys.argv
 MANIFEST = json.loads((IMAGES / "tiny/image.json").read_text())
 rows = []
 
@@ -330,13 +333,15 @@ def main():
     service.start = start
     try:
         service.start()
-        start_and_boot(service)
-        signed_get(service)
-        comeback(service)
-        a_thousand(service)
+        storage.run(service, folder, record, spread, MANIFEST["command_line"] + f" tsc_early_khz={tsc_khz()}", QUICK)
+        if not ONLY_STORAGE:
+            start_and_boot(service)
+            signed_get(service)
+            comeback(service)
+            a_thousand(service)
     finally:
         service.close()
-    if not QUICK:
+    if not QUICK and not ONLY_STORAGE:
         write_report()
         say("written: docs/benchmarks.md")
 

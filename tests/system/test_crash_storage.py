@@ -91,6 +91,32 @@ def test_an_upload_that_is_converted(storage, tmp_path):
         assert service.images_left() == {"contents": [], "incoming": []}, point
 
 
+def test_the_end_of_an_image_and_of_a_volume(storage, tmp_path):
+    service, vm, pid = storage
+    raw = corpus.boot_disk(tmp_path / "boot.raw").read_bytes()
+    for point, there in (("remove-image.before-fact", True), ("remove-image.after-fact", False)):
+        assert service.upload("disk", raw).status == 201
+        killed_at(service, point, lambda: service.call("DELETE", "/images/disk"))
+        assert ("disk" in consistent(service, vm, pid)) == there
+        assert service.call("DELETE", "/images/disk").status == (204 if there else 404)
+        assert service.images_left() == {"contents": [], "incoming": []}
+    other = service.create("other", start=False).json["id"]
+    for point in ("delete.before-intent", "delete.after-intent", "delete.disk", "delete.before-fact", "delete.after-fact"):
+        volume = service.call("POST", f"/vms/{other}/disks", {"size_gib": 1}).json["id"]
+        with_volumes = point != "delete.disk"
+        target = f"/vms/{other}?volumes={'true' if with_volumes else 'false'}"
+        killed_at(service, point, lambda: service.call("DELETE", target))
+        consistent(service, vm, pid)
+        if point == "delete.before-intent":
+            assert service.call("DELETE", target).status == 204
+        left = [v["id"] for v in service.call("GET", "/volumes").json["volumes"]]
+        assert left == ([] if with_volumes else [volume]), point
+        for one in left:
+            assert service.call("DELETE", f"/volumes/{one}").status == 204
+        consistent(service, vm, pid)
+        other = service.create("other", start=False).json["id"]
+
+
 @pytest.mark.parametrize("format", ["raw", "form"])
 def test_an_upload_that_is_kept_or_unpacked(storage, tmp_path, format):
     from test_images import pack

@@ -220,6 +220,9 @@ Task<std::vector<domain::Volume>> Fleet::volumes(domain::Caller caller) {
 
 Task<void> Fleet::remove_volume(domain::Caller caller, std::string id, Ticket ticket) {
     for (const auto& [vm, machine] : machines_) {
+        if (machine->removed()) {
+            continue;
+        }
         const auto& volumes = machine->vm().volumes;
         if (domain::may(caller, Action::view, machine->vm()) &&
             std::ranges::find(volumes, id, &domain::Volume::id) != volumes.end()) {
