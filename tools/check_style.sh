@@ -6,7 +6,7 @@ failed=0
 sources=$(git ls-files '*.cpp' '*.h')
 # shellcheck disable=SC2086
 clang-format-19 --dry-run --Werror $sources || failed=1
-git ls-files | grep -vE 'package-lock.json|tests/vectors|^LICENSE' | xargs codespell --ignore-words-list=ser,parms,testin,hax,nmae,imgae || failed=1
+git ls-files | grep -vE 'package-lock.json|tests/vectors|^LICENSE' | xargs codespell --ignore-words-list=ser,parms,testin,hax,nmae,imgae,conectix || failed=1
 git ls-files '*.sh' .ci/run guest/init tools/hooks | xargs -r shellcheck --severity=warning --exclude=SC2154,SC2187,SC2034 || failed=1
 while read -r file; do
     lines=$(wc -l <"$file")

@@ -98,7 +98,7 @@ Task<Begun> Fleet::attach(
     if (wanted.volume.empty()) {
         CO_CHECK(domain::check_disk(wish_of(wanted.size_gib, wanted.tuning)));
         const auto owner = machine->vm().owner;
-        CO_CHECK(domain::check_storage(world_.storage_used(owner), 0, world_.settings.account_storage_bytes));
+        CO_CHECK(check_quota(owner, 0));
         volume = {new_id("vol"), wanted.name, owner, wanted.size_gib, wanted.tuning, now()};
         operation.size_gib = wanted.size_gib;
     } else {
@@ -153,8 +153,9 @@ Task<Begun> Fleet::detach(
     auto operation = operation_of(Job::detach, caller, id, ticket);
     operation.disk = disk;
     Machine::Mutation nothing = [](domain::Vm&) {};
+    ports::Transaction no_more;
     co_return co_await begin_change(
-        machine, std::move(operation), std::move(nothing), {}, ticket, expected_revision
+        machine, std::move(operation), std::move(nothing), std::move(no_more), ticket, expected_revision
     );
 }
 
@@ -185,8 +186,9 @@ Task<Begun> Fleet::grow(
     operation.disk = disk;
     operation.size_gib = size_gib;
     Machine::Mutation nothing = [](domain::Vm&) {};
+    ports::Transaction no_more;
     co_return co_await begin_change(
-        machine, std::move(operation), std::move(nothing), {}, ticket, expected_revision
+        machine, std::move(operation), std::move(nothing), std::move(no_more), ticket, expected_revision
     );
 }
 

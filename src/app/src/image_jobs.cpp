@@ -332,7 +332,8 @@ asio::awaitable<void> Images::forget_old_uploads(Timestamp at) {
     }
     for (const auto& entry : old) {
         spdlog::info("an upload that nobody went on with is forgotten image={}", entry->image.name);
-        co_await drop(entry, {});
+        ports::Transaction nothing_else;
+        co_await drop(entry, std::move(nothing_else));
     }
 }
 

@@ -34,6 +34,12 @@ Result<ports::Image> Images::bootable(const domain::Caller* caller, const std::s
         if (!content) {
             return unusable("its content is missing on this host");
         }
+        const auto trust = content->facts.trust;
+        const bool untrusted =
+            trust == domain::Trust::not_signed || trust == domain::Trust::unknown_publisher;
+        if (untrusted && caller != nullptr && world_.settings.refuse_untrusted_images) {
+            return unusable("it was brought before this host took images of trusted publishers alone");
+        }
         auto boots = content->boots;
         boots.name = name;
         return boots;
@@ -72,7 +78,8 @@ std::uint64_t Images::storage_used(const domain::Address& owner) const {
     for (const auto& [name, entry] : entries_) {
         if (entry->image.owner == owner) {
             const auto content = world_.images.content(entry->image.content);
-            bytes += content ? content->facts.stored_bytes : entry->incoming ? entry->incoming->bytes() : 0;
+            // An upload takes what it has announced, wherever it is.
+            bytes += content ? content->facts.stored_bytes : entry->image.total_bytes;
         }
     }
     world_.each_machine([&](const domain::Vm& vm) {
@@ -93,7 +100,7 @@ std::uint64_t Images::storage_used(const domain::Address& owner) const {
 // How many bytes an image of this owner may take; fails when `wanted` is more.
 Result<std::uint64_t> Images::room_for(const domain::Address& owner, std::uint64_t wanted) const {
     const auto& settings = world_.settings;
-    const auto used = storage_used(owner);
+    const auto used = settings.account_storage_bytes == 0 ? 0 : storage_used(owner);
     CHECK(domain::check_storage(used, wanted, settings.account_storage_bytes));
     const auto free_mib = world_.images.available_mib();
     const auto free = (free_mib - std::min(free_mib, domain::disk_reserve_mib)) << 20;

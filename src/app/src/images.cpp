@@ -108,9 +108,11 @@ Task<void> Images::store(EntryPtr entry, ports::Transaction transaction) {
 Task<Upload>
 Images::take_known(domain::Caller caller, UploadOrder order, ports::Content content, Ticket ticket) {
     CO_CHECK(check_new(caller, order.name, order.is_public));
-    CO_CHECK(domain::check_storage(
-        storage_used(caller.address), content.facts.stored_bytes, world_.settings.account_storage_bytes
-    ));
+    if (world_.settings.account_storage_bytes > 0) {
+        CO_CHECK(domain::check_storage(
+            storage_used(caller.address), content.facts.stored_bytes, world_.settings.account_storage_bytes
+        ));
+    }
     auto entry = std::make_shared<Entry>();
     entry->image = new_image(caller, order.name, order.is_public);
     entry->image.status = ImageStatus::ready;
@@ -228,7 +230,8 @@ Task<void> Images::pause_upload(std::string name) {
 
 Task<void> Images::abandon_upload(std::string name) {
     if (const auto entry = entries_.find(name); entry != entries_.end()) {
-        co_await drop(entry->second, {});
+        ports::Transaction nothing_else;
+        co_await drop(entry->second, std::move(nothing_else));
     }
     co_return Result<void>{};
 }
@@ -240,7 +243,8 @@ Images::finish_upload(domain::Caller caller, std::string name, std::string sha25
     entry->incoming.reset();
     if (sha256 != entry->image.sha256) {
         const auto wanted = entry->image.sha256;
-        co_await drop(entry, {});
+        ports::Transaction nothing_else;
+        co_await drop(entry, std::move(nothing_else));
         co_return fail(Error{
             Code::malformed,
             "what came has the SHA-256 " + sha256 + ", and " + wanted +
@@ -380,7 +384,10 @@ Task<void> Images::remove(domain::Caller caller, std::string name, Ticket ticket
     ticket.add_to(transaction, "", name);
     if (shown.dropped) {
         CO_CHECK(co_await world_.store.commit(std::move(transaction)));
-        co_return world_.images.remove_dropped(name);
+        const auto dropped = world_.images.find_dropped(name);
+        const auto content = dropped ? dropped->content.id : std::string{};
+        CO_CHECK(world_.images.remove_dropped(name));
+        co_return co_await remove_unused(content);
     }
     const auto entry = entries_.at(name);
     if (entry->receiving) {

@@ -86,7 +86,13 @@ Task<void> Machine::apply_limits(domain::Vm to) {
 asio::awaitable<void> Machine::change_disks(domain::Operation operation) {
     Result<void> done;
     switch (operation.kind) {
-        case Job::attach: done = co_await attach(operation); break;
+        case Job::attach:
+            done = co_await attach(operation);
+            if (!done && instance_) {
+                // Whatever of it was done; its file may go next.
+                (void)co_await instance_->detach(operation.disk);
+            }
+            break;
         case Job::detach: done = co_await detach(operation); break;
         default: done = co_await grow(operation); break;
     }
@@ -320,8 +326,10 @@ asio::awaitable<void> Machine::wait_for_room() {
         (void)co_await instance_->resume();
         // What was refused is written again at once, and may be refused again.
         co_await pause_for(100ms);
-        const auto state =
-            instance_ ? co_await instance_->state() : fail(Code::unavailable, "the machine ended");
+        if (!instance_) {
+            continue;
+        }
+        const auto state = co_await instance_->state();
         if (!state || *state != ports::RunState::running || vm_.status != Status::paused || held()) {
             continue;
         }

@@ -109,6 +109,7 @@ Result<app::Settings> app_settings(const Config& config, const ports::Signatures
         config.text("registration") == "open" ? app::Registration::open : app::Registration::closed;
     settings.account_storage_bytes = static_cast<std::uint64_t>(config.integer("account_storage_gb")) << 30;
     settings.most_image_bytes = static_cast<std::uint64_t>(config.integer("max_image_size_gb")) << 30;
+    settings.refuse_untrusted_images = config.text("image_trust") == "refuse";
     settings.disk_cache = config.text("disk_cache");
     settings.disk_trim = config.flag("disk_trim");
     if (config.flag("storage_qos")) {

@@ -128,7 +128,14 @@ constexpr std::array schema{
         65536,
         "GiB that an image may have, packed or as its guest sees it"
     ),
-    integer("Images", "image_time_limit", "3600", 1, 86400, "Seconds that a conversion by qemu-img may take"),
+    integer(
+        "Images",
+        "image_time_limit",
+        "3600",
+        1,
+        86400,
+        "Seconds that a conversion, or a download, may take"
+    ),
     text("Images", "qemu_img_binary", "/usr/bin/qemu-img", "qemu-img, below /usr; it runs in a sandbox"),
     text("Images", "trusted_publishers", "", "Addresses whose .form images are trusted, separated by commas"),
     choice(

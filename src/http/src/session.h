@@ -87,6 +87,9 @@ private:
             if (parser_.is_done()) {
                 co_return std::size_t{0};
             }
+            if (session_.draining_) {
+                co_return fail(Error{Code::unavailable, "the service is stopping"}.with_slug("body-cut-off"));
+            }
             parser_.get().body().data = to;
             parser_.get().body().size = bytes;
             session_.limit(session_.service_.body_limit);

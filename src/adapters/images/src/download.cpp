@@ -217,6 +217,20 @@ struct Fetching::Way {
     ports::Remote from;
     std::uint64_t most_bytes;
     ProgressView progress;
+    std::chrono::steady_clock::time_point deadline;
+
+    // Whether the download is still wanted and in time.
+    [[nodiscard]] Result<void> goes_on() const {
+        if (progress->unwanted) {
+            return fail(Code::cancelled, "cancelled");
+        }
+        if (std::chrono::steady_clock::now() > deadline) {
+            return fail(Error{Code::unavailable, "the download takes longer than image_time_limit"}.with_slug(
+                "download-too-slow"
+            ));
+        }
+        return {};
+    }
 
     [[nodiscard]] fs::path source() const { return folder / "source"; }
 };
@@ -233,7 +247,8 @@ fetch::Rules Fetching::rules() const {
 Task<std::string>
 Fetching::fetch(fs::path folder, ports::Remote from, std::uint64_t most_bytes, ProgressView progress) const {
     CO_TRY(auto url, fetch::parse_url(from.url));
-    const Way way{std::move(folder), std::move(url), std::move(from), most_bytes, progress};
+    Way way{std::move(folder), std::move(url), std::move(from), most_bytes, progress};
+    way.deadline = std::chrono::steady_clock::now() + settings_.time_limit;
     for (int failures = 0;; ++failures) {
         auto sha256 = co_await attempt(way);
         if (sha256 || !passing(sha256.error()) || failures + 1 == most_attempts) {
@@ -317,9 +332,7 @@ Task<std::string> Fetching::whole(const Way& way, std::unique_ptr<fetch::Downloa
         if (file->bytes() > way.most_bytes) {
             co_return too_large(way.most_bytes);
         }
-        if (way.progress->unwanted) {
-            co_return fail(Code::cancelled, "cancelled");
-        }
+        CO_CHECK(way.goes_on());
         CO_TRY(got, co_await answer->read(block.data(), block.size()));
     } while (got > 0);
     if (length && file->bytes() < expected) {
@@ -374,9 +387,7 @@ Task<void> Fetching::by_chunks(const Way& way, std::unique_ptr<fetch::Download> 
         }
         at += stored;
         way.progress->done += stored;
-        if (way.progress->unwanted) {
-            co_return fail(Code::cancelled, "cancelled");
-        }
+        CO_CHECK(way.goes_on());
     }
     co_return assembly.finish();
 }

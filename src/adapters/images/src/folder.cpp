@@ -79,17 +79,64 @@ std::string start_of(const fs::path& path) {
 
 }  // namespace
 
-std::optional<Folder::Mark> Folder::mark_of(const fs::path& path) {
+std::optional<Folder::Mark> Folder::mark_of(const fs::path& path, const std::vector<Member>& extents) {
+    const auto changed = [](const struct stat& info) {
+        return static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec;
+    };
     struct stat info{};
     if (::stat(path.c_str(), &info) != 0) {
         return std::nullopt;
     }
-    return Mark{
-        info.st_dev,
-        info.st_ino,
-        info.st_size,
-        static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec
-    };
+    Mark mark{info.st_dev, info.st_ino, info.st_size, changed(info)};
+    for (const auto& extent : extents) {
+        if (!extent.name.empty() && ::stat((path.parent_path() / extent.name).c_str(), &info) == 0) {
+            mark.inode ^= info.st_ino << 1;
+            mark.bytes += info.st_size;
+            mark.changed_ns = std::max(mark.changed_ns, changed(info));
+        }
+    }
+    return mark;
+}
+
+fs::path Folder::seen_file() const {
+    return fs::path{settings_.folder} / ".images" / settings_.owner / "seen";
+}
+
+// One line for each: device, inode, bytes, time of change, SHA-256.
+void Folder::load() {
+    const std::lock_guard lock{mutex_};
+    for (const auto& line : split(read_file(seen_file(), 16 << 20).value_or(""), '\n')) {
+        const auto words = split(line, ' ');
+        if (words.size() != 5) {
+            continue;
+        }
+        const auto device = parse_number<std::uint64_t>(words[0]);
+        const auto inode = parse_number<std::uint64_t>(words[1]);
+        const auto bytes = parse_number<std::int64_t>(words[2]);
+        const auto changed = parse_number<std::int64_t>(words[3]);
+        if (device && inode && bytes && changed) {
+            seen_.emplace(Mark{*device, *inode, *bytes, *changed}, words[4]);
+        }
+    }
+}
+
+void Folder::save() const {
+    std::string text;
+    for (const auto& [name, entry] : entries_) {
+        if (const auto& mark = entry.mark; entry.worked && !entry.shown.sha256.empty()) {
+            text.append(std::to_string(mark.device))
+                .append(" ")
+                .append(std::to_string(mark.inode))
+                .append(" ");
+            text.append(std::to_string(mark.bytes))
+                .append(" ")
+                .append(std::to_string(mark.changed_ns))
+                .append(" ");
+            text.append(entry.shown.sha256).append("\n");
+        }
+    }
+    // Lost, it costs a hashing.
+    (void)write_file(seen_file(), text, 0600);
 }
 
 std::map<std::string, fs::path> Folder::files() const {
@@ -136,7 +183,8 @@ std::optional<ports::Dropped> Folder::find(const std::string& name) {
     std::error_code failed;
     // The usual case costs one look at the file.
     if (const auto known = entries_.find(name);
-        known != entries_.end() && mark_of(known->second.file) == known->second.mark) {
+        known != entries_.end() &&
+        mark_of(known->second.file, known->second.found.extents) == known->second.mark) {
         return shown(known->second);
     }
     auto path = fs::path{settings_.folder} / name;
@@ -175,7 +223,7 @@ Result<void> Folder::remove(const std::string& name) {
 const Folder::Entry& Folder::entry(const std::string& name, const fs::path& path) {
     auto& place = entries_[name];
     if (place.file.empty() || (place.file != path && place.file.parent_path() != path) ||
-        mark_of(place.file) != place.mark) {
+        mark_of(place.file, place.found.extents) != place.mark) {
         place = probed(name, path);
     }
     return place;
@@ -197,6 +245,8 @@ Folder::Entry Folder::probed(const std::string& name, const fs::path& path) cons
         return out;
     }
     if (fs::is_directory(path, failed)) {
+        // Before it is looked into, so that what comes meanwhile is seen the next time.
+        const auto before = mark_of(path).value_or(Mark{});
         const bool manifest = fs::exists(path / "image.json", failed);
         out.file = manifest ? path / "image.json" : descriptor_in(path);
         if (manifest) {
@@ -214,7 +264,7 @@ Folder::Entry Folder::probed(const std::string& name, const fs::path& path) cons
         }
         if (out.file.empty()) {
             out.file = path;
-            out.mark = mark_of(path).value_or(Mark{});
+            out.mark = before;
             refuse(Error{Code::invalid, "the folder holds neither an image.json nor a vmdk descriptor"});
             return out;
         }
@@ -238,7 +288,9 @@ Folder::Entry Folder::probed(const std::string& name, const fs::path& path) cons
         refuse(found.error());
         return out;
     }
-    for (const auto& extent : found->extents) {
+    out.found = *std::move(found);
+    out.mark = mark_of(out.file, out.found.extents).value_or(out.mark);
+    for (const auto& extent : out.found.extents) {
         struct stat one{};
         const bool own = extent.name == out.file.filename().string();
         if (!own && !extent.name.empty() &&
@@ -247,13 +299,17 @@ Folder::Entry Folder::probed(const std::string& name, const fs::path& path) cons
             return out;
         }
     }
-    out.found = *std::move(found);
     auto& content = out.shown.content;
     content.facts.format = out.found.format;
     content.facts.kind = "disk";
     content.facts.architecture = "x86_64";
     content.facts.virtual_bytes = out.found.virtual_bytes;
     content.facts.stored_bytes = static_cast<std::uint64_t>(info.st_blocks) * 512;
+    if (const auto seen = seen_.find(out.mark); seen != seen_.end()) {
+        out.shown.sha256 = seen->second;
+        const bool as_it_is = out.found.format == "raw" || out.found.format == "qcow2";
+        out.worked = as_it_is || vault_.find_sha256(seen->second).has_value();
+    }
     if (out.found.format == "raw" || out.found.format == "qcow2") {
         out.shown.status = ImageStatus::ready;
         content.boots.disk = fs::absolute(out.file);
@@ -339,7 +395,7 @@ void Folder::done(const Work& work, const std::string& sha256, const std::option
     const std::lock_guard lock{mutex_};
     const auto place = entries_.find(work.name);
     if (place == entries_.end() || place->second.file != work.file ||
-        mark_of(work.file) != place->second.mark) {
+        mark_of(work.file, work.found.extents) != place->second.mark) {
         return;  // changed meanwhile; it will be looked at anew
     }
     place->second.worked = true;
@@ -347,6 +403,9 @@ void Folder::done(const Work& work, const std::string& sha256, const std::option
     if (failed) {
         place->second.shown.status = ImageStatus::refused;
         place->second.shown.reason = failed->message();
+    } else {
+        seen_[place->second.mark] = sha256;
+        save();
     }
 }
 

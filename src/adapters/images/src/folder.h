@@ -19,6 +19,9 @@ class Folder {
 public:
     Folder(const Settings& settings, const Vault& vault) : settings_{settings}, vault_{vault} {}
 
+    // Reads the hashes that an earlier run has made, so that nothing is hashed or converted twice.
+    void load();
+
     std::vector<ports::Dropped> all();
     std::optional<ports::Dropped> find(const std::string& name);
     Result<void> remove(const std::string& name);
@@ -40,7 +43,7 @@ private:
         std::uint64_t inode = 0;
         std::int64_t bytes = 0;
         std::int64_t changed_ns = 0;
-        bool operator==(const Mark&) const = default;
+        auto operator<=>(const Mark&) const = default;
     };
 
     struct Entry {
@@ -51,7 +54,10 @@ private:
         bool worked = false;
     };
 
-    static std::optional<Mark> mark_of(const std::filesystem::path& path);
+    // Of a file, and of a vmdk's extents beside it: what it was when it was last looked at. Nothing when it
+    // is gone.
+    static std::optional<Mark>
+    mark_of(const std::filesystem::path& path, const std::vector<Member>& extents = {});
     // Files by the name that they give an image; extents of vmdk sets are none of their own.
     std::map<std::string, std::filesystem::path> files() const;
     const Entry& entry(const std::string& name, const std::filesystem::path& path);
@@ -59,9 +65,13 @@ private:
     Result<ports::Content> kernel(const std::filesystem::path& folder) const;
     [[nodiscard]] ports::Dropped shown(const Entry& entry) const;
 
+    [[nodiscard]] std::filesystem::path seen_file() const;
+    void save() const;
+
     const Settings& settings_;
     const Vault& vault_;
     std::mutex mutex_;
+    std::map<Mark, std::string> seen_;  // SHA-256 of files that have not changed since
     std::map<std::string, Entry> entries_;
 };
 

@@ -170,6 +170,10 @@ Result<std::string> sha256_of(const std::filesystem::path& path, const ProgressV
                 return fail(Code::cancelled, "cancelled");
             }
         }
+        if (::fstat(file.get(), &info) == 0 && info.st_nlink == 0) {
+            // Whoever deleted it wants its room.
+            return fail(Code::cancelled, "the file was deleted");
+        }
     }
 }
 

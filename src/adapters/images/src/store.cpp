@@ -51,6 +51,7 @@ public:
 
     Result<void> begin() {
         CHECK(vault_.load());
+        folder_.load();
         for (const auto& id : vault_.incoming()) {
             // Of conversions and removals that were going on; what was brought by somebody is the
             // application's to judge.

@@ -125,6 +125,7 @@ private:
     Result<domain::Vm> shaped(const domain::Caller& caller, const CreateVm& wanted) const;
     Result<std::shared_ptr<Machine>>
     find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
+    [[nodiscard]] Result<void> check_quota(const domain::Address& owner, std::uint64_t wanted) const;
     Task<void> read_machines();
     Task<void> read_volumes();
     Task<Begun> begin_making(std::shared_ptr<Machine> machine, domain::Operation operation, Ticket ticket);
