@@ -241,6 +241,15 @@ def test_a_full_disk_stops_writes_says_so_and_goes_on_by_itself(small_disk, make
     assert going["status_reason"] == ""
     assert "space-again" in [e["what"] for e in service.call("GET", f"/vms/{vm}/events").json["events"]]
     console(service, vm, "sync; echo go''es", b"goes")
+    # The same with nobody there: the guest is told to write in a while, and the service is killed.
+    console(service, vm, "(sleep 3; dd if=/dev/zero bs=65536 count=512 2>/dev/null | tr '\\0' y | dd of=/dev/vda bs=65536 seek=1024 2>/dev/null; sync) & echo be''gun", b"begun")
+    service.kill()
+    fill(images)
+    time.sleep(8)
+    service.start()
+    assert service.vm(vm)["status"] == "paused" and service.vm(vm)["status_reason"].startswith("no-space: ")
+    os.unlink(images / "filler")
+    service.wait_for(vm, lambda v: v["status"] == "running")
     assert service.call("POST", f"/vms/{vm}/stop", {"force": True}).status == 200
     checked(disk_file(service, vm))
 

@@ -127,6 +127,8 @@ def test_an_upload_in_parts(local):
     assert local.call("GET", "/images/parts").json["status"] == "uploading", "also after kill -9"
     done = local.upload("parts", rest, whole=whole, headers={"Content-Range": f"bytes 100000-{total - 1}/{total}"})
     assert done.status == 201 and done.json["sha256"] == whole, done
+    false = local.upload("false", first, whole=whole[::-1], announced="0" * 64, headers={"Content-Range": f"bytes 0-99999/{total}"})
+    assert (false.status, false.code) == (400, "content-hash-mismatch") and local.call("GET", "/images/false").status == 404
     for value in ("bytes 0-9/5", "bytes 9-0/10", "items 0-1/2", "bytes 0-1"):
         bad = local.upload("bad", b"xx", whole=whole, headers={"Content-Range": value})
         assert (bad.status, bad.json["field"]) == (400, "Content-Range"), bad

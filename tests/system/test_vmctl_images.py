@@ -21,7 +21,7 @@ def test_from_a_qcow2_to_a_running_machine(vmctl, service, tmp_path):
     assert table[0].split()[:4] == ["NAME", "STATUS", "FORMAT", "VIRTUAL"]
     assert [line.split()[:3] for line in table[1:] if line.startswith("mine")] == [["mine", "ready", "qcow2"]]
     assert vmctl.json("image", "show", "mine")["used_by"] == ["web"]
-    assert "used by 1 machines: web" in vmctl.run("image", "rm", "mine", code=5).stderr
+    assert "used by the machine web" in vmctl.run("image", "rm", "mine", code=5).stderr
     assert vmctl.run("image", "show", "nothing", code=3).stderr.startswith("vmctl: ")
     out = tmp_path / "back.qcow2"
     pulled = vmctl.run("image", "pull", "mine", out)

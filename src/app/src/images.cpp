@@ -374,11 +374,12 @@ Task<void> Images::remove(domain::Caller caller, std::string name, Ticket ticket
         who.append(
             unseen == 0 ? "" : (who.empty() ? "" : " and ") + std::to_string(unseen) + " that you may not see"
         );
-        co_return fail(
-            Error{Code::conflict, "the image is used by " + std::to_string(shown.users) + " machines: " + who}
-                .with_slug("image-in-use")
-                .with_hint("delete the machines first")
-        );
+        co_return fail(Error{
+            Code::conflict,
+            "the image is used by " + std::string{shown.users == 1 ? "the machine " : "machines: "} + who
+        }
+                           .with_slug("image-in-use")
+                           .with_hint("delete the machines first"));
     }
     ports::Transaction transaction;
     ticket.add_to(transaction, "", name);

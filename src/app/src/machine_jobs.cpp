@@ -58,6 +58,9 @@ asio::awaitable<void> Machine::run(domain::Operation operation) {
 }
 
 Task<void> Machine::prepare_disk(domain::Operation operation) {
+    if (operation.kind == Job::clone && vm_.status != domain::Status::creating) {
+        co_return Result<void>{};  // copied before an interruption; the machine may have run on it
+    }
     if (operation.kind == Job::clone) {
         // Whatever an interrupted attempt has left is not a point in time.
         CO_CHECK(world_.disks.remove(vm_.id));

@@ -85,17 +85,16 @@ asio::awaitable<void> Machine::recover_steady() {
         reason = "the guest turned itself off";
     } else {
         status = *state == RunState::running ? Status::running : Status::paused;
+        reason = status == Status::running ? "" : reason;
     }
-    if (state && *state == RunState::stalled) {
+    const bool stalled = state && *state == RunState::stalled;
+    if (stalled) {
         reason = no_space();
-        world_.jobs.spawn(
-            vm_.id + " wait for room",
-            [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
-                co_await self->wait_for_room();
-            }(shared_from_this())
-        );
     }
     if (status == vm_.status) {
+        if (stalled) {
+            await_room();
+        }
         co_return;
     }
     const bool off = status == Status::stopped && state;
@@ -114,9 +113,18 @@ asio::awaitable<void> Machine::recover_steady() {
     spdlog::warn(
         "found changed vm={} name={} status={} reason=\"{}\"", vm_.id, vm_.name, name(status), reason
     );
+    if (stalled) {
+        await_room();
+    }
     if (status == Status::stopped && !off) {
         power_on_again();
     }
+}
+
+void Machine::await_room() {
+    world_.jobs.spawn(vm_.id + " wait for room", [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
+        co_await self->wait_for_room();
+    }(shared_from_this()));
 }
 
 // The host was restarted under a machine that should run.

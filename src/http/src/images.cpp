@@ -176,6 +176,9 @@ Task<Reply> upload(Service& service, Request& request) {
         // An earlier attempt has sent it all and did not see the end.
         co_return co_await finish_upload(service, request, begun, name);
     }
+    if (range) {
+        begun.incoming->begin_part();
+    }
     auto taken = co_await take_in(request, *begun.incoming, expected);
     if (!taken || *taken < expected) {
         const bool broke_off = !taken && taken.error().slug() == "body-cut-off";
@@ -189,6 +192,18 @@ Task<Reply> upload(Service& service, Request& request) {
         }
         co_return taken ? fail(Error{Code::malformed, "the body broke off"}.with_slug("body-cut-off"))
                         : std::unexpected{std::move(taken).error()};
+    }
+    if (range) {
+        CO_TRY(const auto part, co_await begun.incoming->finish_part());
+        if (part != *request.header("x-content-sha256")) {
+            begun.incoming.reset();
+            (void)co_await on_application(service, service.images.abandon_upload(name));
+            co_return fail(Error{
+                Code::malformed, "the part that came has another SHA-256; nothing of the image was kept"
+            }
+                               .with_slug("content-hash-mismatch")
+                               .with_field("X-Content-SHA256"));
+        }
     }
     if (begun.incoming->bytes() < total) {
         begun.incoming.reset();

@@ -50,10 +50,21 @@ public:
     Task<void> append(std::string_view data) override {
         auto work = [this, data]() -> Result<void> {
             CHECK(file_->append(data));
+            if (part_) {
+                part_->add(data);
+            }
             bytes_ = file_->bytes();
             return {};
         };
         co_return co_await blocking(pool_, std::move(work));
+    }
+
+    void begin_part() override { part_.emplace(); }
+
+    Task<std::string> finish_part() override {
+        auto digest = hex(part_->digest());
+        part_.reset();
+        co_return digest;
     }
 
     Task<std::string> finish() override {
@@ -64,6 +75,7 @@ public:
 private:
     Pool& pool_;
     std::unique_ptr<HashedFile> file_;
+    std::optional<crypto::Sha256> part_;
     std::atomic<std::uint64_t> bytes_;
 };
 

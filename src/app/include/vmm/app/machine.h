@@ -140,6 +140,7 @@ private:
     void on_stalled(std::string why);
     asio::awaitable<void> stall();
     asio::awaitable<void> wait_for_room();
+    void await_room();
     [[nodiscard]] std::string no_space() const;
     asio::awaitable<void> settle();
 

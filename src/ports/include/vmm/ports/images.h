@@ -66,6 +66,11 @@ public:
     // unavailable "no-space".
     virtual Task<void> append(std::string_view data) = 0;
 
+    // From here on a part comes that has a SHA-256 of its own.
+    virtual void begin_part() = 0;
+    // That of what was appended since begin_part(), in hex.
+    virtual Task<std::string> finish_part() = 0;
+
     // SHA-256 of all of it in hex, durable on return.
     virtual Task<std::string> finish() = 0;
 };
