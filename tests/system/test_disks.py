@@ -78,6 +78,17 @@ def test_the_root_disk_grows_while_the_guest_runs(shared):
     assert service.call("PATCH", f"/vms/{vm}", {"disk_gib": 70000}).json["field"] == "disk_gib"
 
 
+def test_what_the_guest_discards_is_given_back(shared):
+    service, vm = shared
+
+    def real():
+        return service.call("GET", f"/vms/{vm}/disks").json["disks"][0]["real_bytes"]
+    say(service, vm, "tr '\\0' z </dev/zero 2>/dev/null | dd of=/dev/vda bs=65536 count=1024 seek=2048 iflag=fullblock conv=fsync 2>/dev/null; echo wro''te3", b"wrote3")
+    full = real()
+    say(service, vm, "blkdiscard -o 134217728 -l 67108864 /dev/vda && sync && echo gi''ven", b"given")
+    assert full - real() > 48 << 20, (full, real())
+
+
 def test_limits_hold(shared):
     """Writes past the page cache of the guest take as long as the limit says."""
     service, vm = shared
