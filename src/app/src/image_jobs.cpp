@@ -15,7 +15,6 @@ namespace vmm::app {
 namespace {
 
 using domain::ImageStatus;
-using domain::Job;
 using domain::Progress;
 using namespace std::chrono_literals;
 

@@ -233,93 +233,85 @@ Folder::Entry Folder::probed(const std::string& name, const fs::path& path) cons
     Entry out;
     out.file = path;
     out.shown.name = name;
-    std::error_code failed;
-    const auto refuse = [&out](const Error& error) {
-        out.shown.status = ImageStatus::refused;
-        out.shown.reason =
-            (error.field().empty() || error.field() == "image" ? "" : error.field() + ": ") + error.message();
-    };
-    if (const auto named = domain::check_image_name(name); !named) {
-        out.mark = mark_of(path).value_or(Mark{});
-        refuse(Error{Code::invalid, "its name cannot be an image's: " + named.error().message()});
-        return out;
-    }
-    if (fs::is_directory(path, failed)) {
-        // Before it is looked into, so that what comes meanwhile is seen the next time.
-        const auto before = mark_of(path).value_or(Mark{});
-        const bool manifest = fs::exists(path / "image.json", failed);
-        out.file = manifest ? path / "image.json" : descriptor_in(path);
-        if (manifest) {
-            out.mark = mark_of(out.file).value_or(Mark{});
-            auto content = kernel(path);
-            if (!content) {
-                refuse(content.error());
-                return out;
-            }
-            out.shown.status = ImageStatus::ready;
-            out.shown.content = *std::move(content);
-            out.worked = true;
-            out.shown.changed_at = {out.mark.changed_ns / 1'000'000};
-            return out;
-        }
-        if (out.file.empty()) {
-            out.file = path;
-            out.mark = before;
-            refuse(Error{Code::invalid, "the folder holds neither an image.json nor a vmdk descriptor"});
-            return out;
-        }
-    }
-    out.mark = mark_of(out.file).value_or(Mark{});
+    const auto sound = look_at(out, path);
     out.shown.changed_at = {out.mark.changed_ns / 1'000'000};
-    const Fd fd{::open(out.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    struct stat info{};
-    if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-        refuse(Error{Code::invalid, "it is no regular file that can be read"});
-        return out;
-    }
-    const auto bytes = Bytes::of_file(fd.get(), static_cast<std::uint64_t>(info.st_size));
-    auto found = probe(bytes, settings_.most_virtual_bytes);
-    if (found) {
-        if (const auto sound = check_tables(bytes); !sound) {
-            found = std::unexpected{sound.error()};
-        }
-    }
-    if (!found) {
-        refuse(found.error());
-        return out;
-    }
-    out.found = *std::move(found);
-    out.mark = mark_of(out.file, out.found.extents).value_or(out.mark);
-    for (const auto& extent : out.found.extents) {
-        struct stat one{};
-        const bool own = extent.name == out.file.filename().string();
-        if (!own && !extent.name.empty() &&
-            (::lstat((out.file.parent_path() / extent.name).c_str(), &one) != 0 || !S_ISREG(one.st_mode))) {
-            refuse(Error{Code::invalid, "the vmdk's extent " + quote(extent.name) + " is missing"});
-            return out;
-        }
-    }
-    auto& content = out.shown.content;
-    content.facts.format = out.found.format;
-    content.facts.kind = "disk";
-    content.facts.architecture = "x86_64";
-    content.facts.virtual_bytes = out.found.virtual_bytes;
-    content.facts.stored_bytes = static_cast<std::uint64_t>(info.st_blocks) * 512;
-    if (const auto seen = seen_.find(out.mark); seen != seen_.end()) {
-        out.shown.sha256 = seen->second;
-        const bool as_it_is = out.found.format == "raw" || out.found.format == "qcow2";
-        out.worked = as_it_is || vault_.find_sha256(seen->second).has_value();
-    }
-    if (out.found.format == "raw" || out.found.format == "qcow2") {
-        out.shown.status = ImageStatus::ready;
-        content.boots.disk = fs::absolute(out.file);
-        content.boots.disk_format = out.found.format;
-        content.boots.disk_bytes = out.found.virtual_bytes;
+    if (!sound) {
+        const auto& error = sound.error();
+        const bool named = !error.field().empty() && error.field() != "image";
+        out.shown.status = ImageStatus::refused;
+        out.shown.reason = (named ? error.field() + ": " : "") + error.message();
     }
     return out;
 }
 
-Result<ports::Content> Folder::kernel(const fs::path& folder) const {
+// Fills the entry in; an error says why it is refused. The mark is taken before anything is read, so that
+// what changes meanwhile is seen the next time.
+Result<void> Folder::look_at(Entry& out, const fs::path& path) const {
+    out.mark = mark_of(path).value_or(Mark{});
+    if (const auto named = domain::check_image_name(out.shown.name); !named) {
+        return fail(Code::invalid, "its name cannot be an image's: " + named.error().message());
+    }
+    std::error_code failed;
+    if (!fs::is_directory(path, failed)) {
+        return look_at_disk(out);
+    }
+    if (fs::exists(path / "image.json", failed)) {
+        out.file = path / "image.json";
+        out.mark = mark_of(out.file).value_or(Mark{});
+        TRY(out.shown.content, kernel(path));
+        out.shown.status = ImageStatus::ready;
+        out.worked = true;
+        return {};
+    }
+    const auto descriptor = descriptor_in(path);
+    if (descriptor.empty()) {
+        return fail(Code::invalid, "the folder holds neither an image.json nor a vmdk descriptor");
+    }
+    out.file = descriptor;
+    out.mark = mark_of(out.file).value_or(Mark{});
+    return look_at_disk(out);
+}
+
+Result<void> Folder::look_at_disk(Entry& out) const {
+    const Fd fd{::open(out.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    struct stat info{};
+    if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+        return fail(Code::invalid, "it is no regular file that can be read");
+    }
+    const auto bytes = Bytes::of_file(fd.get(), static_cast<std::uint64_t>(info.st_size));
+    TRY(out.found, probe(bytes, settings_.most_virtual_bytes));
+    out.mark = mark_of(out.file, out.found.extents).value_or(out.mark);
+    CHECK(check_tables(bytes));
+    for (const auto& extent : out.found.extents) {
+        struct stat one{};
+        const bool own = extent.name.empty() || extent.name == out.file.filename().string();
+        if (!own &&
+            (::lstat((out.file.parent_path() / extent.name).c_str(), &one) != 0 || !S_ISREG(one.st_mode))) {
+            return fail(Code::invalid, "the vmdk's extent " + quote(extent.name) + " is missing");
+        }
+    }
+    auto& facts = out.shown.content.facts;
+    auto& boots = out.shown.content.boots;
+    facts.format = out.found.format;
+    facts.kind = "disk";
+    facts.architecture = "x86_64";
+    facts.virtual_bytes = out.found.virtual_bytes;
+    facts.stored_bytes = static_cast<std::uint64_t>(info.st_blocks) * 512;
+    const bool as_it_is = out.found.format == "raw" || out.found.format == "qcow2";
+    if (const auto seen = seen_.find(out.mark); seen != seen_.end()) {
+        out.shown.sha256 = seen->second;
+        out.worked = as_it_is || vault_.find_sha256(seen->second).has_value();
+    }
+    if (as_it_is) {
+        out.shown.status = ImageStatus::ready;
+        boots.disk = fs::absolute(out.file);
+        boots.disk_format = out.found.format;
+        boots.disk_bytes = out.found.virtual_bytes;
+    }
+    return {};
+}
+
+Result<ports::Content> Folder::kernel(const fs::path& folder) {
     const auto text = read_file(folder / "image.json");
     if (!text) {
         return fail(Code::invalid, text.error().message());

@@ -62,7 +62,9 @@ private:
     std::map<std::string, std::filesystem::path> files() const;
     const Entry& entry(const std::string& name, const std::filesystem::path& path);
     Entry probed(const std::string& name, const std::filesystem::path& path) const;
-    Result<ports::Content> kernel(const std::filesystem::path& folder) const;
+    Result<void> look_at(Entry& out, const std::filesystem::path& path) const;
+    Result<void> look_at_disk(Entry& out) const;
+    static Result<ports::Content> kernel(const std::filesystem::path& folder);
     [[nodiscard]] ports::Dropped shown(const Entry& entry) const;
 
     [[nodiscard]] std::filesystem::path seen_file() const;

@@ -1,3 +1,4 @@
+#include <bit>
 #include <set>
 
 #include "probe.h"
@@ -139,10 +140,7 @@ Result<void> check_l2(const Bytes& image, const Header& header, std::uint64_t at
         }
         if ((entry & compressed_entry) != 0) {
             // Offset and number of sectors share the entry, at a place that depends on the cluster size.
-            std::uint64_t bits = 0;
-            while ((1ULL << bits) < header.cluster) {
-                ++bits;
-            }
+            const auto bits = static_cast<unsigned>(std::countr_zero(header.cluster));
             const auto shift = 62 - (bits - 8);
             if ((entry & ((1ULL << shift) - 1)) >= image.size()) {
                 return refused("image-truncated", "the qcow2 image ends before its data does");
