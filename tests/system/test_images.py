@@ -77,6 +77,17 @@ def test_the_same_content_is_stored_once(local):
     assert local.create("x", image="two", start=False).status == 201
 
 
+def test_a_repeated_key_gives_the_first_answer(local):
+    data = corpus.BOOT_SECTOR + os.urandom(1 << 16)
+    key = {"Idempotency-Key": "once"}
+    first = local.upload("one", data, headers=key)
+    assert first.status == 201, first
+    assert local.call("DELETE", "/images/one").status == 204
+    again = local.upload("one", data, headers=key)
+    assert again.status == 201 and again.body == first.body and again.headers["idempotency-replayed"] == "true", again
+    assert local.upload("one", data + bytes(512), headers=key).code == "idempotency-key-reused"
+
+
 def test_known_bytes_need_not_be_sent_by_those_who_may_read_them(local):
     """An announced hash is no proof of having the content: only who can read it already is spared the sending."""
     data = corpus.BOOT_SECTOR + os.urandom(1 << 16)

@@ -114,6 +114,10 @@ Task<Begun> Fleet::attach(
             );
         }
         volume = found->second;
+        if (volume.owner != machine->vm().owner) {
+            co_return fail(Error{Code::invalid, "the volume belongs to another account than the machine"}
+                               .with_field("volume"));
+        }
         CO_CHECK(domain::check_disk(wish_of(volume.size_gib, wanted.tuning)));
         volume.tuning.iops = wanted.tuning.iops ? wanted.tuning.iops : volume.tuning.iops;
         volume.tuning.throughput_mbps =

@@ -163,13 +163,18 @@ Task<void> Images::open_incoming(EntryPtr entry, UploadOrder order) {
 
 Task<Upload> Images::begin_upload(domain::Caller caller, UploadOrder order, Ticket ticket) {
     CO_CHECK(check_hash("sha256", order.sha256));
+    Upload out;
+    CO_TRY(out.before, co_await recall(world_, ticket));
+    if (out.before) {
+        co_return out;
+    }
+    ticket.idempotency_key.clear();  // bound when the import begins
     const auto known = entries_.find(order.name);
     const bool mine = known != entries_.end() && known->second->image.owner == caller.address &&
                       known->second->image.sha256 == order.sha256;
     if (mine && known->second->image.status == ImageStatus::ready) {
-        Upload same;
-        same.image = view(caller, known->second->image);
-        co_return same;
+        out.image = view(caller, known->second->image);
+        co_return out;
     }
     EntryPtr entry;
     if (mine && known->second->image.status == ImageStatus::uploading) {
@@ -215,7 +220,6 @@ Task<Upload> Images::begin_upload(domain::Caller caller, UploadOrder order, Tick
         entry->receiving = false;
         co_return std::unexpected{std::move(ready).error()};
     }
-    Upload out;
     out.incoming = entry->incoming;
     out.image = view(caller, entry->image);
     co_return out;

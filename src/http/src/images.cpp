@@ -154,6 +154,11 @@ Result<app::UploadOrder> upload_order(const Request& request, const std::optiona
     return order;
 }
 
+// What an earlier request with the same Idempotency-Key has begun.
+Task<app::Begun> already(app::Begun begun) {
+    co_return begun;
+}
+
 Task<Reply> upload(Service& service, Request& request) {
     CO_TRY(const auto range, content_range(request));
     CO_TRY(auto order, upload_order(request, range));
@@ -166,6 +171,9 @@ Task<Reply> upload(Service& service, Request& request) {
             service, service.images.begin_upload(request.caller, std::move(order), request.ticket)
         )
     );
+    if (begun.before) {
+        co_return co_await conclude(service, request, already(*std::move(begun.before)));
+    }
     request.unstored_ticket = false;
     if (!begun.incoming) {
         auto reply = json_reply(201, represent(begun.image));

@@ -35,6 +35,7 @@ struct UploadOrder {
 // before.
 struct Upload {
     std::shared_ptr<ports::Incoming> incoming;  // null: nothing is to be sent
+    std::optional<Begun> before;                // by an earlier request with this Idempotency-Key
     ImageView image;
 };
 
