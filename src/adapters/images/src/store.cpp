@@ -6,7 +6,6 @@
 #include "vmm/base/text.h"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/strand.hpp>
 #include <spdlog/spdlog.h>
 
 #include <fcntl.h>
@@ -91,9 +90,7 @@ public:
     download(std::string id, ports::Remote from, std::uint64_t most_bytes, ProgressView progress) override {
         CO_TRY(auto place, vault_.place(id));
         auto task = fetching_.fetch(std::move(place), std::move(from), most_bytes, std::move(progress));
-        co_return co_await asio::co_spawn(
-            asio::make_strand(slow_.executor()), std::move(task), asio::use_awaitable
-        );
+        co_return co_await asio::co_spawn(network_.executor(), std::move(task), asio::use_awaitable);
     }
 
     Task<std::string> copy_in(std::string id, fs::path file, std::uint64_t most_bytes, ProgressView progress)
@@ -347,7 +344,8 @@ private:
     bool working_ = false;
     Group background_;
     // Last, so that they end first: their work uses all of the above.
-    Pool slow_{4};
+    Pool slow_{3};
+    Pool network_{1};  // one thread, so that a download's socket and its deadline never meet
     Pool quick_{2};
 };
 
