@@ -53,6 +53,15 @@ def killed_at(service, point, request):
     service.start()
 
 
+def stat_of(pid):
+    """A process as the kernel tells it; nothing when it has ended meanwhile."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def consistent(service, vm, pid):
     """The machine undisturbed, operations ended, and on the host what is on record, no more and no less."""
     service.settled_operations()
@@ -69,8 +78,7 @@ def consistent(service, vm, pid):
     for one in vms:
         disks |= {f"{d['id']}.qcow2" for d in service.call("GET", f"/vms/{one['id']}/disks").json["disks"] if d["kind"] == "volume"}
     assert set(service.disks()) == disks
-    jails = [p for p in os.listdir("/proc") if p.isdigit() and b"vmm-jail" in (open(f"/proc/{p}/cmdline", "rb").read() if os.path.exists(f"/proc/{p}/cmdline") else b"")]
-    parents = {int(open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()[1]) for p in jails if os.path.exists(f"/proc/{p}/stat")}
+    parents = {int(text.rsplit(")", 1)[1].split()[1]) for p in os.listdir("/proc") if p.isdigit() and ("(vmm-jail)" in (text := stat_of(p)) or "(qemu-img)" in text)}
     assert 1 not in parents, "a conversion has outlived its service"
     return {i["name"]: i for i in images}
 
