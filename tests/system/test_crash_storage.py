@@ -78,7 +78,10 @@ def consistent(service, vm, pid):
     for one in vms:
         disks |= {f"{d['id']}.qcow2" for d in service.call("GET", f"/vms/{one['id']}/disks").json["disks"] if d["kind"] == "volume"}
     assert set(service.disks()) == disks
-    parents = {int(text.rsplit(")", 1)[1].split()[1]) for p in os.listdir("/proc") if p.isdigit() and ("(vmm-jail)" in (text := stat_of(p)) or "(qemu-img)" in text)}
+    running = [stat_of(p) for p in os.listdir("/proc") if p.isdigit()]
+    conversions = [text.rsplit(")", 1)[1].split() for text in running if "(vmm-jail)" in text or "(qemu-img)" in text]
+    # State and parent; one that has ended and that nobody has waited for is a zombie.
+    parents = {int(fields[1]) for fields in conversions if fields[0] != "Z"}
     assert 1 not in parents, "a conversion has outlived its service"
     return {i["name"]: i for i in images}
 

@@ -11,15 +11,6 @@
 namespace vmm::http {
 namespace {
 
-Result<bool> wants_public(const std::optional<std::string>& visibility) {
-    if (!visibility || *visibility == "private") {
-        return false;
-    }
-    return *visibility == "public"
-               ? Result<bool>{true}
-               : invalid("visibility", "expected private or public, found " + quote(*visibility));
-}
-
 // The disks with what they take on the host, which the application's executor looks up.
 Task<std::vector<wire::Disk>> measured(Service& service, std::vector<wire::Disk> disks) {
     for (auto& disk : disks) {

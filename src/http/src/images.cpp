@@ -50,15 +50,6 @@ Result<std::optional<Range>> content_range(const Request& request) {
     ));
 }
 
-Result<bool> is_public(const std::optional<std::string>& visibility) {
-    if (!visibility || *visibility == "private") {
-        return false;
-    }
-    return *visibility == "public"
-               ? Result<bool>{true}
-               : invalid("visibility", "expected private or public, found " + quote(*visibility));
-}
-
 std::optional<std::string> query_text(const Request& request, std::string_view name) {
     const auto* text = query(request, name);
     return text == nullptr ? std::nullopt : std::optional{*text};
@@ -124,7 +115,7 @@ Result<app::UploadOrder> upload_order(const Request& request, const std::optiona
     }
     order.name = *name;
     order.sha256 = query_text(request, "sha256").value_or(*request.header("x-content-sha256"));
-    TRY(order.is_public, is_public(query_text(request, "visibility")));
+    TRY(order.is_public, wants_public(query_text(request, "visibility")));
     const auto length = request.reader->length();
     if (!range && query(request, "sha256") != nullptr &&
         order.sha256 != *request.header("x-content-sha256")) {
@@ -268,7 +259,7 @@ Task<Reply> bring_image(Service& service, Request& request) {
     order.path = wanted.path.value_or("");
     order.sha256 = wanted.sha256.value_or("");
     order.root = wanted.root.value_or("");
-    CO_TRY(order.is_public, is_public(wanted.visibility));
+    CO_TRY(order.is_public, wants_public(wanted.visibility));
     co_return co_await conclude(
         service, request, service.images.import(request.caller, std::move(order), request.ticket)
     );

@@ -88,4 +88,13 @@ std::string etag(std::int64_t revision) {
     return "\"" + std::to_string(revision) + "\"";
 }
 
+Result<bool> wants_public(const std::optional<std::string>& visibility) {
+    if (!visibility || *visibility == "private") {
+        return false;
+    }
+    return *visibility == "public"
+               ? Result<bool>{true}
+               : invalid("visibility", "expected private or public, found " + quote(*visibility));
+}
+
 }  // namespace vmm::http

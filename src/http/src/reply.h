@@ -40,6 +40,9 @@ const std::string* query(const Request& request, std::string_view name);
 Result<std::size_t> query_limit(const Request& request);
 Result<bool> query_flag(const Request& request, std::string_view name);
 
+// private, the default, or public. invalid, field "visibility".
+Result<bool> wants_public(const std::optional<std::string>& visibility);
+
 // If-Match: the revision, or nothing when the header is absent or "*".
 Result<std::optional<std::int64_t>> if_match(const Request& request);
 std::string etag(std::int64_t revision);

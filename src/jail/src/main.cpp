@@ -1,5 +1,5 @@
-// vmm-jail [--input OUTSIDE=NAME]... --user N --folder F --file-bytes N --memory-bytes N --cpu-s N -- PROGRAM
-// ARGUMENT... Runs a program that reads untrusted images; walls.h says behind what.
+// vmm-jail [--input OUTSIDE=NAME]... --user N --folder F --file-bytes N --memory-bytes N --cpu-s N [--parent
+// PID] -- PROGRAM ARGUMENT... Runs a program that reads untrusted images; walls.h says behind what.
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -40,6 +40,8 @@ void take(Cell& cell, std::string_view option, std::string_view value) {
         cell.memory_bytes = number(value);
     } else if (option == "--cpu-s") {
         cell.cpu_s = number(value);
+    } else if (option == "--parent") {
+        cell.parent = static_cast<pid_t>(number(value));
     } else {
         errno = EINVAL;
         die("usage");
@@ -59,7 +61,8 @@ int main(int argc, char** argv) {
         errno = EINVAL;
         die("usage");
     }
-    const auto parent = ::getppid();
+    // A service that was killed before this line is told by its number alone.
+    const auto parent = cell.parent == 0 ? ::getppid() : cell.parent;
     build_root(cell);
     set_limits(cell);
     drop_privileges(cell);

@@ -99,7 +99,7 @@ void build_root(const Cell& cell) {
         ::close(place);
         check(::mount(path_of(devices[i]).c_str(), to.c_str(), nullptr, MS_BIND, nullptr), "bind mount");
     }
-    bind(work, root + "/work", Writing::allowed);
+    bind(work, root + "/out", Writing::allowed);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         bind(inputs[i], root + "/in/" + cell.inputs[i].inside, Writing::forbidden);
     }
@@ -115,7 +115,7 @@ void build_root(const Cell& cell) {
     check(::chdir(root.c_str()), "chdir");
     check(static_cast<int>(::syscall(SYS_pivot_root, ".", ".")), "pivot_root");
     check(::umount2(".", MNT_DETACH), "leaving the old root");
-    check(::chdir("/work"), "chdir");
+    check(::chdir("/out"), "chdir");
 }
 
 void set_limits(const Cell& cell) {

@@ -20,11 +20,12 @@ struct Input {
 
 struct Cell {
     uid_t user = 0;
-    std::string folder;  // outside; /work inside
+    std::string folder;  // outside; /out inside
     std::vector<Input> inputs;
     std::uint64_t file_bytes = 0;
     std::uint64_t memory_bytes = 0;
     std::uint64_t cpu_s = 0;
+    pid_t parent = 0;  // with whom it ends; 0: whoever started it
 };
 
 void build_root(const Cell& cell);

@@ -179,7 +179,7 @@ Result<ports::Content> Importer::convert(const Job& job, const Found& found, con
         );
     }
     run.most_bytes = job.most_bytes;
-    run.arguments = {"convert", "-p", "-f", found.format, "-O", "qcow2", input, "/work/disk"};
+    run.arguments = {"convert", "-p", "-f", found.format, "-O", "qcow2", input, "/out/disk"};
     CHECK(run_confined(settings_, run, job.progress));
     fault_point("import.converted");
     CHECK(take_back(work / "disk"));
@@ -407,7 +407,7 @@ Result<void> Importer::flatten(
         R"(json:{"driver":"qcow2","file":{"driver":"file","filename":"/in/disk"},"backing":)" + backing + "}";
     // A .form is cut from a raw disk; zeros stay holes in both.
     run.arguments = {
-        "convert", "-p", "-S", "4k", "-O", described.as_form ? "raw" : "qcow2", whole, "/work/disk"
+        "convert", "-p", "-S", "4k", "-O", described.as_form ? "raw" : "qcow2", whole, "/out/disk"
     };
     if (described.as_form) {
         run.most_bytes = settings_.most_virtual_bytes;

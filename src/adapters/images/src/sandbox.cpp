@@ -54,6 +54,7 @@ std::vector<std::string> command(const Settings& settings, const Confined& what,
     add("--file-bytes", std::to_string(std::max<std::uint64_t>(what.most_bytes, 1)));
     add("--memory-bytes", std::to_string(memory_limit));
     add("--cpu-s", std::to_string(settings.time_limit.count()));
+    add("--parent", std::to_string(::getpid()));
     add("--", settings.qemu_img.string());
     words.insert(words.end(), what.arguments.begin(), what.arguments.end());
     return words;

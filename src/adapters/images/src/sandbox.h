@@ -11,9 +11,9 @@ namespace vmm::images {
 
 // One run of qemu-img behind vmm-jail's walls.
 struct Confined {
-    std::vector<std::string> arguments;                   // paths as seen inside: /in/NAME and /work/…
+    std::vector<std::string> arguments;                   // paths as seen inside: /in/NAME and /out/…
     std::map<std::string, std::filesystem::path> inputs;  // by NAME
-    std::filesystem::path work;                           // becomes /work; made the jail's user's own
+    std::filesystem::path work;                           // becomes /out; made the jail's user's own
     std::uint64_t most_bytes = 0;                         // that a file it writes may have
 };
 
