@@ -341,6 +341,37 @@ def test_what_is_dropped_into_the_folder_is_found(local, folder, tmp_path):
     assert not list(folder.glob("flat*"))
 
 
+def test_a_vmdk_is_its_extents_as_much_as_its_descriptor(local, folder, tmp_path):
+    """The same descriptor over other data is another image."""
+    disk = corpus.converted(corpus.boot_disk(tmp_path / "boot.raw"), tmp_path / "disk.vmdk", "vmdk", subformat="monolithicFlat")
+    extent = tmp_path / "disk-flat.vmdk"
+    first = local.call("POST", "/images", {"name": "first", "path": str(disk)}).json["sha256"]
+    assert first == hashlib.sha256(disk.read_bytes() + extent.read_bytes()).hexdigest()
+    shutil.copy(disk, folder)
+    shutil.copy(extent, folder)
+    assert wait_image(local, "disk")["sha256"] == first
+    vm = local.create("old", image="disk", start=False, memory_mib=128).json["id"]
+    for changed in (extent, folder / extent.name):
+        with open(changed, "r+b") as file:
+            file.seek(2 << 20)
+            file.write(b"other data")
+    second = local.call("POST", "/images", {"name": "second", "path": str(disk)}).json["sha256"]
+    assert second != first and len(local.images_left()["contents"]) == 2
+    deadline = time.time() + 20
+    while local.image("disk")["sha256"] != second:
+        assert time.time() < deadline, local.image("disk")
+        time.sleep(0.05)
+    assert local.call("GET", "/images/second/content").body.count(b"other data") == 1
+    # A machine that was made before stands on what it was made on, also when nothing else does any more.
+    assert local.call("DELETE", "/images/first").status == 204
+    local.restart()
+    assert len(local.images_left()["contents"]) == 2
+    assert local.call("POST", f"/vms/{vm}/start").status == 200
+    assert local.call("DELETE", f"/vms/{vm}?force=true").status == 204
+    local.restart()
+    assert local.images_left()["contents"] == [second]
+
+
 def test_a_form_tampered_with_is_refused_at_its_chunk(local, tmp_path):
     raw = corpus.boot_disk(tmp_path / "boot.raw")
     form = tmp_path / "boot.form"

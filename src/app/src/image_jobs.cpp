@@ -178,12 +178,26 @@ asio::awaitable<void> Images::drop(EntryPtr entry, ports::Transaction transactio
     (void)co_await remove_unused(entry->image.content);
 }
 
+// Stored content on which no machine's disk stands. A machine's image may have been replaced in the folder
+// since the machine was made; its disk still stands on what it was made on.
+std::vector<std::string> Images::unclaimed() const {
+    auto contents = world_.images.contents();
+    if (contents.empty()) {
+        return contents;
+    }
+    world_.each_machine([&](const domain::Vm& vm) {
+        const auto below = world_.disks.backing(vm.id);
+        std::erase(contents, below.parent_path().filename().string());
+    });
+    return contents;
+}
+
 Task<void> Images::remove_unused(std::string content) {
     const bool used = content.empty() || std::ranges::any_of(entries_, [&content](const auto& each) {
                           return each.second->image.content == content;
                       });
-    const auto unclaimed = used ? std::vector<std::string>{} : world_.images.contents();
-    if (std::ranges::find(unclaimed, content) == unclaimed.end()) {
+    const auto free = used ? std::vector<std::string>{} : unclaimed();
+    if (std::ranges::find(free, content) == free.end()) {
         co_return Result<void>{};
     }
     co_return co_await world_.images.remove_content(content);
@@ -312,7 +326,7 @@ asio::awaitable<void> Images::sweep() {
             (void)co_await world_.images.discard(id);
         }
     }
-    for (const auto& id : world_.images.contents()) {
+    for (const auto& id : unclaimed()) {
         if (!contents.contains(id)) {
             spdlog::warn("removing stored content that is no image's content={}", id);
             (void)co_await world_.images.remove_content(id);

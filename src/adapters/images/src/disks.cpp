@@ -124,6 +124,10 @@ public:
         return ids;
     }
 
+    [[nodiscard]] fs::path backing(const std::string& id) const override {
+        return qcow2_backing(path(id)).value_or(fs::path{});
+    }
+
     [[nodiscard]] std::uint64_t real_bytes(const std::string& id) const override {
         struct stat info{};
         return ::stat(path(id).c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;

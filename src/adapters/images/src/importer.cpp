@@ -317,7 +317,7 @@ Result<ports::Content> Importer::admit(
 ) const {
     Job job{folder, folder / "source", std::move(sha256), most_bytes, progress};
     if (job.sha256.empty()) {
-        TRY(job.sha256, sha256_of(job.source, progress));
+        TRY(job.sha256, sha256_of({job.source}, progress));
     }
     if (auto same = vault_.find_sha256(job.sha256)) {
         return *std::move(same);

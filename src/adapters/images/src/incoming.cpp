@@ -40,6 +40,39 @@ Result<void> write_at(int file, std::string_view data, std::uint64_t at) {
     return {};
 }
 
+Result<void> add_file(crypto::Sha256& hash, const std::filesystem::path& path, const ProgressView& progress) {
+    const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    struct stat info{};
+    if (!file || ::fstat(file.get(), &info) != 0) {
+        return fail(os_error("reading the image"));
+    }
+    if (progress) {
+        progress->total = static_cast<std::uint64_t>(info.st_size);
+        progress->done = 0;
+    }
+    std::string part(reading, '\0');
+    while (true) {
+        const auto got = ::read(file.get(), part.data(), part.size());
+        if (got < 0) {
+            return fail(os_error("reading the image"));
+        }
+        if (got == 0) {
+            return {};
+        }
+        hash.add({part.data(), static_cast<std::size_t>(got)});
+        if (progress) {
+            progress->done += static_cast<std::uint64_t>(got);
+            if (progress->unwanted) {
+                return fail(Code::cancelled, "cancelled");
+            }
+        }
+        if (::fstat(file.get(), &info) == 0 && info.st_nlink == 0) {
+            // Whoever deleted it wants its room.
+            return fail(Code::cancelled, "the file was deleted");
+        }
+    }
+}
+
 class IncomingFile final : public ports::Incoming {
 public:
     IncomingFile(Pool& pool, std::unique_ptr<HashedFile> file)
@@ -155,38 +188,12 @@ Result<std::shared_ptr<ports::Incoming>> open_incoming(Pool& pool, const std::fi
     return std::make_shared<IncomingFile>(pool, std::move(hashed));
 }
 
-Result<std::string> sha256_of(const std::filesystem::path& path, const ProgressView& progress) {
-    const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    struct stat info{};
-    if (!file || ::fstat(file.get(), &info) != 0) {
-        return fail(os_error("reading the image"));
-    }
-    if (progress) {
-        progress->total = static_cast<std::uint64_t>(info.st_size);
-        progress->done = 0;
-    }
+Result<std::string> sha256_of(const std::vector<std::filesystem::path>& files, const ProgressView& progress) {
     crypto::Sha256 hash;
-    std::string part(reading, '\0');
-    while (true) {
-        const auto got = ::read(file.get(), part.data(), part.size());
-        if (got < 0) {
-            return fail(os_error("reading the image"));
-        }
-        if (got == 0) {
-            return hex(hash.digest());
-        }
-        hash.add({part.data(), static_cast<std::size_t>(got)});
-        if (progress) {
-            progress->done += static_cast<std::uint64_t>(got);
-            if (progress->unwanted) {
-                return fail(Code::cancelled, "cancelled");
-            }
-        }
-        if (::fstat(file.get(), &info) == 0 && info.st_nlink == 0) {
-            // Whoever deleted it wants its room.
-            return fail(Code::cancelled, "the file was deleted");
-        }
+    for (const auto& file : files) {
+        CHECK(add_file(hash, file, progress));
     }
+    return hex(hash.digest());
 }
 
 }  // namespace vmm::images

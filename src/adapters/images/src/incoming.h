@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 namespace vmm::images {
 
@@ -34,7 +35,8 @@ private:
     std::unique_ptr<State> state_;
 };
 
-// SHA-256 of a whole file in hex. Blocking; cancelled.
-Result<std::string> sha256_of(const std::filesystem::path& file, const ProgressView& progress);
+// SHA-256 of files one after the other, in hex: a vmdk in parts is its descriptor and all its extents.
+// Blocking; cancelled.
+Result<std::string> sha256_of(const std::vector<std::filesystem::path>& files, const ProgressView& progress);
 
 }  // namespace vmm::images

@@ -134,4 +134,18 @@ Result<std::uint64_t> qcow2_bytes(const std::filesystem::path& file) {
     return big_endian(start, 24, 8);
 }
 
+Result<std::filesystem::path> qcow2_backing(const std::filesystem::path& file) {
+    const Fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!fd) {
+        return fail(os_error("opening the disk"));
+    }
+    TRY(const auto start, header_of(fd.get()));
+    std::string name(std::min<std::uint64_t>(big_endian(start, 16, 4), 1023), '\0');
+    const auto at = static_cast<off_t>(big_endian(start, 8, 8));
+    if (::pread(fd.get(), name.data(), name.size(), at) != static_cast<ssize_t>(name.size())) {
+        return fail(os_error("reading the disk"));
+    }
+    return std::filesystem::path{name};
+}
+
 }  // namespace vmm::images

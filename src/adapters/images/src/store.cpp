@@ -188,6 +188,7 @@ private:
         const ProgressView& progress
     ) {
         CHECK(copy_file(file, place / "source", most_bytes, progress));
+        std::vector<fs::path> files{place / "source"};
         const auto start = read_file(place / "source", 1 << 20);
         if (start && start->starts_with("# Disk DescriptorFile")) {
             TRY(const auto found, read_vmdk_descriptor(*start));
@@ -198,10 +199,11 @@ private:
                     CHECK(copy_file(
                         file.parent_path() / extent.name, place / "set" / extent.name, most_bytes, progress
                     ));
+                    files.push_back(place / "set" / extent.name);
                 }
             }
         }
-        return sha256_of(place / "source", nullptr);
+        return sha256_of(files, nullptr);
     }
 
     static Result<void> copy_file(
@@ -285,7 +287,14 @@ private:
     }
 
     Result<void> do_work(const Folder::Work& piece) {
-        auto sha256 = sha256_of(piece.file, leaving_);
+        // The content is what the extents hold as much as what the descriptor says.
+        std::vector<fs::path> files{piece.file};
+        for (const auto& extent : piece.found.extents) {
+            if (!extent.name.empty()) {
+                files.push_back(piece.file.parent_path() / extent.name);
+            }
+        }
+        auto sha256 = sha256_of(files, leaving_);
         std::optional<Error> failed;
         if (!sha256) {
             failed = std::move(sha256).error();

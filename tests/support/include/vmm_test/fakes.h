@@ -248,6 +248,8 @@ public:
         return std::vector<std::string>(made.begin(), made.end());
     }
 
+    [[nodiscard]] std::filesystem::path backing(const std::string&) const override { return {}; }
+
     [[nodiscard]] std::uint64_t real_bytes(const std::string& id) const override {
         return made.contains(id) ? 1 << 20 : 0;
     }

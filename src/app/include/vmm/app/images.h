@@ -140,6 +140,7 @@ private:
     asio::awaitable<void> finish(EntryPtr entry, domain::Operation operation, Result<ports::Content> content);
     asio::awaitable<void> sweep();
     Task<void> remove_unused(std::string content);
+    [[nodiscard]] std::vector<std::string> unclaimed() const;
     void add_answer(
         ports::Transaction& transaction,
         const domain::Operation& operation,

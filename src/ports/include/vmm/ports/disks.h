@@ -42,6 +42,9 @@ public:
     // Ids of the machines and volumes that have a disk here.
     virtual Result<std::vector<std::string>> all() = 0;
 
+    // The file that the disk is an overlay on; empty for one that stands alone or is not there.
+    [[nodiscard]] virtual std::filesystem::path backing(const std::string& id) const = 0;
+
     // Bytes that the disk takes on this host; 0 when there is none.
     [[nodiscard]] virtual std::uint64_t real_bytes(const std::string& id) const = 0;
 

@@ -25,6 +25,9 @@ create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::
 // for the new size; then qemu-img must do it. invalid when it would shrink, malformed when it is no qcow2.
 Result<bool> grow_qcow2(const std::filesystem::path& file, std::uint64_t bytes);
 
+// The backing file of an image of our own; empty when it has none.
+Result<std::filesystem::path> qcow2_backing(const std::filesystem::path& file);
+
 // The virtual size of an image of our own.
 Result<std::uint64_t> qcow2_bytes(const std::filesystem::path& file);
 
