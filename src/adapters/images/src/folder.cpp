@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <set>
 
 namespace vmm::images {
@@ -19,6 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using domain::ImageStatus;
+
+constexpr std::chrono::milliseconds settle_time{500};
 
 // NAME/image.json.
 struct Manifest {
@@ -369,18 +372,45 @@ ports::Dropped Folder::shown(const Entry& entry) const {
     return out;
 }
 
-std::optional<Folder::Work> Folder::next_work() {
+// By the time of their last change of any kind, since a copy may carry its source's time of writing.
+bool Folder::settled(const Entry& entry) {
+    std::vector<fs::path> files{entry.file};
+    for (const auto& extent : entry.found.extents) {
+        if (!extent.name.empty()) {
+            files.push_back(entry.file.parent_path() / extent.name);
+        }
+    }
+    struct timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return std::ranges::none_of(files, [&now](const fs::path& file) {
+        struct stat info{};
+        if (::stat(file.c_str(), &info) != 0) {
+            return false;
+        }
+        const auto age = std::chrono::seconds{now.tv_sec - info.st_ctim.tv_sec} +
+                         std::chrono::nanoseconds{now.tv_nsec - info.st_ctim.tv_nsec};
+        return age >= std::chrono::nanoseconds{0} && age < settle_time;
+    });
+}
+
+Folder::Next Folder::next_work() {
     (void)all();
     const std::lock_guard lock{mutex_};
+    Next next;
     // Those that cannot be used without come first.
     for (const auto wanted : {ImageStatus::importing, ImageStatus::ready}) {
         for (const auto& [name, entry] : entries_) {
-            if (!entry.worked && entry.shown.status == wanted) {
-                return Work{name, entry.file, entry.found};
+            if (entry.worked || entry.shown.status != wanted) {
+                continue;
             }
+            if (settled(entry)) {
+                next.work = Work{name, entry.file, entry.found};
+                return next;
+            }
+            next.unsettled = true;
         }
     }
-    return std::nullopt;
+    return next;
 }
 
 void Folder::done(const Work& work, const std::string& sha256, const std::optional<Error>& failed) {

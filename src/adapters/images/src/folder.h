@@ -33,7 +33,13 @@ public:
         Found found;
     };
 
-    std::optional<Work> next_work();
+    struct Next {
+        std::optional<Work> work;
+        bool unsettled = false;  // something is there that is still being written
+    };
+
+    // Nothing that has changed within the last half second: a half-copied file is not worth its conversion.
+    Next next_work();
     // What came of it.
     void done(const Work& work, const std::string& sha256, const std::optional<Error>& failed);
 
@@ -58,6 +64,7 @@ private:
     // is gone.
     static std::optional<Mark>
     mark_of(const std::filesystem::path& path, const std::vector<Member>& extents = {});
+    [[nodiscard]] static bool settled(const Entry& entry);
     // Files by the name that they give an image; extents of vmdk sets are none of their own.
     std::map<std::string, std::filesystem::path> files() const;
     const Entry& entry(const std::string& name, const std::filesystem::path& path);

@@ -272,13 +272,14 @@ private:
         do {
             changed_ = false;
             co_await pause_for(settle_time);
-            auto next = [this]() -> Result<std::optional<Folder::Work>> { return folder_.next_work(); };
+            auto next = [this]() -> Result<Folder::Next> { return folder_.next_work(); };
             while (!leaving_->unwanted) {
                 auto found = co_await blocking(slow_, next);
-                if (!found || !*found) {
+                if (!found || !found->work) {
+                    changed_ = changed_ || (found && found->unsettled);
                     break;
                 }
-                auto piece = **found;
+                auto piece = *found->work;
                 auto doing = [this, piece] { return do_work(piece); };
                 (void)co_await blocking(slow_, std::move(doing));
             }
