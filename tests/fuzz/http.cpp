@@ -19,7 +19,7 @@ struct World {
         spdlog::set_level(spdlog::level::off);
         service.clock_ns = [] { return std::int64_t{1'700'000'000} * 1'000'000'000; };
         service.max_body_bytes = 4096;
-        world.render = &http::render;
+        app.world.render = &http::render;
     }
 
     asio::io_context loop;
@@ -30,29 +30,13 @@ struct World {
     test::FakeDisks disks;
     test::FakeHost host;
     std::unique_ptr<ports::Signatures> signatures = crypto::create_signatures();
-    app::Registry registry{&http::present};
-    Group jobs{loop.get_executor()};
-    Slots starts{5};
-    app::Operations operations{store};
-    app::World world{
+    app::Application app{
         settings,
-        store,
-        hypervisor,
-        images,
-        disks,
-        host,
-        *signatures,
-        registry,
-        operations,
-        jobs,
-        starts
+        app::Ports{store, hypervisor, images, disks, host, *signatures},
+        loop.get_executor(),
+        &http::present
     };
-    app::Images catalogue{world};
-    app::Fleet fleet{world};
-    app::Accounts accounts{settings, store, registry};
-    app::Replay replay{store};
-    app::Health health{world};
-    http::Service service{world, fleet, catalogue, accounts, replay, health, loop.get_executor()};
+    http::Service service{app, loop.get_executor()};
 };
 
 }  // namespace

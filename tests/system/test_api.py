@@ -191,7 +191,7 @@ def test_accounts_by_administrators(service):
     made = service.call("PUT", f"/accounts/{guest.address.lower()}", {"name": "Ada"})
     assert made.status == 200 and made.json["name"] == "Ada" and made.json["address"] == guest.address
     service.call("PUT", f"/accounts/{other.address}", {})
-    assert service.call("GET", f"/accounts/{guest.address}", signer=guest).json["machines"] == 0
+    assert service.call("GET", f"/accounts/{guest.address}", signer=guest).json["usage"]["machines"] == 0
     assert service.call("GET", f"/accounts/{guest.address}", signer=other).status == 404
     assert service.call("PUT", f"/accounts/{guest.address}", {"name": "x"}, signer=other).status == 404
     assert service.call("PUT", f"/accounts/{guest.address}", {"name": "Eve"}, signer=guest).json["revision"] == 2

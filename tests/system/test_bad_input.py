@@ -210,7 +210,7 @@ def test_databases_that_cannot_be_used(make_service):
     assert "newer" in refused_start(service) or "layout 99" in refused_start(service)
     shutil.copy(service.folder / "good.db", database)
     db = sqlite3.connect(database)
-    db.execute("UPDATE kv SET value = replace(value, '\"v\":2', '\"v\":9') WHERE key LIKE '/vms/%'")
+    db.execute("UPDATE kv SET value = replace(value, '\"v\":3', '\"v\":9') WHERE key LIKE '/vms/%'")
     db.commit()
     db.close()
     assert "schema version 9" in refused_start(service)

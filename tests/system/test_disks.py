@@ -214,7 +214,7 @@ def test_volumes_of_others_do_not_exist(make_service):
     assert service.call("POST", f"/vms/{theirs}/disks", {"volume": volume}, bob).json["field"] == "volume"
     assert service.call("DELETE", f"/volumes/{volume}", signer=bob).status == 404
     across = service.call("POST", f"/vms/{theirs}/disks", {"volume": volume})
-    assert (across.status, across.json["field"]) == (422, "volume") and "another account" in across.json["detail"], across
+    assert (across.status, across.json["field"]) == (422, "volume") and "somebody else" in across.json["detail"], across
     for path in (f"/vms/{mine}/disks", f"/vms/{mine}/events"):
         assert service.call("GET", path, signer=bob).status == 404
     for path, body in ((f"/vms/{mine}/clone", {"name": "x"}), (f"/vms/{mine}/publish", {"name": "x"}), (f"/vms/{mine}/disks", {"size_gib": 1})):

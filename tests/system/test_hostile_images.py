@@ -76,12 +76,12 @@ def test_an_archive_that_unpacks_to_more_than_the_quota(make_service, tmp_path):
         answer = service.upload(name, file.read_bytes())
         assert (answer.status, answer.code) == (413, "image-over-quota"), answer
     answer = service.upload("plain", os.urandom(30 << 20))
-    assert (answer.status, answer.code) == (409, "storage-quota-exceeded"), answer
+    assert (answer.status, answer.code) == (409, "quota-exceeded"), answer
     assert "MiB" in answer.json["detail"]
     left = service.images_left()
     assert len(left["contents"]) == 1 and left["incoming"] == [], left
     account = service.call("GET", f"/accounts/{service.admin.address}").json
-    assert account["storage_quota_bytes"] == 1 << 30 and account["storage_bytes"] > 1000 << 20
+    assert account["quotas"]["disk_bytes"] == 1 << 30 and account["usage"]["disk_bytes"] > 1000 << 20
     assert service.call("DELETE", "/images/filler").status == 204
     assert service.upload("plain", os.urandom(30 << 20)).status == 201
 

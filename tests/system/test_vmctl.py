@@ -83,7 +83,7 @@ def test_health_and_accounts(vmctl, service):
     assert vmctl.run("health").stdout.startswith("healthy, version ")
     guest = Signer()
     assert vmctl.json("account", "put", guest.address, "--name", "Ada")["name"] == "Ada"
-    assert vmctl.json("account", "show", guest.address)["machines"] == 0
+    assert vmctl.json("account", "show", guest.address)["usage"]["machines"] == 0
     assert vmctl.json("account", "show")["administrator"] is True
     assert vmctl.json("ls", VMM_KEY="0x" + guest.key.hex()) == {"vms": []}
     vmctl.run("account", "rm", guest.address)

@@ -12,6 +12,8 @@
 namespace vmm::app {
 namespace {
 
+constexpr std::uint64_t least_disk_bytes = 256 << 10;  // that a disk takes before anybody writes to it
+
 // The platform's id of a build: SHA3-256 of the owner's 20 bytes and the name.
 std::string
 build_id(const ports::Signatures& signatures, const domain::Address& owner, const std::string& name) {
@@ -30,7 +32,8 @@ std::string instance_id(const std::string& build, const domain::Address::Bytes& 
 
 }  // namespace
 
-Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& wanted) const {
+Result<domain::Vm>
+Fleet::shaped(const domain::Caller& caller, const domain::Caller* for_image, const CreateVm& wanted) const {
     const auto& settings = world_.settings;
     CHECK(domain::check_vm_name(wanted.name));
     CHECK(domain::check_labels(wanted.labels));
@@ -41,12 +44,12 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
             Error{Code::invalid, "is required, because the service has no default_image"}.with_field("image")
         );
     }
-    TRY(const auto image, world_.bootable(&caller, image_name));
+    TRY(const auto image, world_.bootable(for_image, image_name));
 
     domain::Vm vm;
     vm.id = new_id("vm");
     vm.name = wanted.name;
-    vm.owner = caller.address;
+    vm.owner = wanted.team.empty() ? domain::Owner{caller.address} : domain::Owner::of_team(wanted.team);
     vm.status = domain::Status::creating;
     vm.desired_power = wanted.start ? domain::Power::on : domain::Power::off;
     vm.vcpus = wanted.vcpus.value_or(formfile.vcpus.value_or(image.vcpus.value_or(settings.default_vcpus)));
@@ -66,24 +69,43 @@ Result<domain::Vm> Fleet::shaped(const domain::Caller& caller, const CreateVm& w
     vm.formfile = wanted.formfile;
     vm.labels = wanted.labels;
     vm.created_at = vm.updated_at = now();
-    vm.build_id = build_id(world_.signatures, vm.owner, vm.name);
+    // Of whoever made it, so that it stays when the machine changes hands.
+    vm.build_id = build_id(world_.signatures, caller.address, vm.name);
     vm.instance_id = instance_id(vm.build_id, settings.node_id);
 
     auto capacity = world_.host.capacity();
     capacity.disk_available_mib = world_.disks.available_mib();
     CHECK(domain::check_shape({vm.vcpus, vm.memory_mib, vm.disk_gib}, capacity));
     CHECK(domain::check_room(machines_.size(), settings.max_vms, capacity));
-    CHECK(check_quota(vm.owner, 0));
+    CHECK(check_owner(caller, vm));
     if (wanted.start) {
         CHECK(domain::check_memory(vm.memory_mib, memory_given(vm.id), capacity));
     }
     return vm;
 }
 
-// Looked up only where there is a quota: it asks the file system for every disk.
-Result<void> Fleet::check_quota(const domain::Address& owner, std::uint64_t wanted) const {
-    const auto quota = world_.settings.account_storage_bytes;
-    return quota == 0 ? Result<void>{} : domain::check_storage(world_.storage_used(owner), wanted, quota);
+// Whether the caller may make this machine for its owner, and the owner may have it.
+Result<void> Fleet::check_owner(const domain::Caller& caller, const domain::Vm& vm) const {
+    if (const auto& team = vm.owner.team(); !team.empty()) {
+        auto member = teams_.check(caller, domain::TeamAction::create, team);
+        if (!member) {
+            const bool hidden = member.error().code() == Code::not_found;
+            return fail(Error{hidden ? Code::invalid : member.error().code(), member.error().message()}
+                            .with_field("team"));
+        }
+    }
+    domain::Usage one;
+    one.machines = 1;
+    one.vcpus = vm.vcpus;
+    one.memory_mib = vm.memory_mib;
+    one.disk_bytes = least_disk_bytes;
+    return world_.check_quota(vm.owner, one);
+}
+
+Result<void> Fleet::check_disk_quota(const domain::Owner& owner, std::uint64_t wanted) const {
+    domain::Usage more;
+    more.disk_bytes = wanted + least_disk_bytes;
+    return world_.check_quota(owner, more);
 }
 
 Task<Begun> Fleet::create(domain::Caller caller, CreateVm wanted, Ticket ticket) {
@@ -92,7 +114,7 @@ Task<Begun> Fleet::create(domain::Caller caller, CreateVm wanted, Ticket ticket)
         co_return *std::move(recalled);
     }
     forget_removed();
-    CO_TRY(auto vm, shaped(caller, wanted));
+    CO_TRY(auto vm, shaped(caller, &caller, wanted));
     domain::Operation operation;
     operation.kind = domain::Job::create;
     operation.requested_by = caller.address;
@@ -123,15 +145,12 @@ Task<Begun> Fleet::clone(domain::Caller caller, std::string id, CloneVm wanted, 
     order.disk_gib = source->vm().disk_gib;
     order.labels = wanted.labels;
     order.start = wanted.start;
+    order.team = wanted.team;
     // The image may be one that the caller could not choose; having the machine is enough.
-    domain::Caller for_image{source->vm().owner, caller.administrator};
-    CO_TRY(auto vm, shaped(for_image, order));
-    vm.owner = caller.address;
-    vm.build_id = build_id(world_.signatures, vm.owner, vm.name);
-    vm.instance_id = instance_id(vm.build_id, world_.settings.node_id);
+    CO_TRY(auto vm, shaped(caller, nullptr, order));
     vm.formfile = source->vm().formfile;
     vm.root_tuning = source->vm().root_tuning;
-    CO_CHECK(check_quota(vm.owner, world_.disks.real_bytes(id)));
+    CO_CHECK(check_disk_quota(vm.owner, world_.disks.real_bytes(id)));
     domain::Operation operation;
     operation.kind = domain::Job::clone;
     operation.requested_by = caller.address;

@@ -4,6 +4,8 @@
 #include "vmm/domain/names.h"
 #include "vmm/records/records.h"
 
+#include <algorithm>
+
 #include "keys.h"
 #include "recall.h"
 
@@ -31,7 +33,21 @@ Action action_of(Job job) {
     return Action::own;
 }
 
-Fleet::Fleet(World& world) : world_{world} {
+Fleet::Fleet(World& world, Accounts& accounts, Teams& teams)
+    : world_{world}, accounts_{accounts}, teams_{teams} {
+    accounts.forget_grants = [this](domain::Address address) { return forget_grants(address); };
+    teams.owns = [this](const std::string& team) {
+        const auto owner = domain::Owner::of_team(team);
+        return std::ranges::any_of(
+                   machines_,
+                   [&owner](const auto& each) {
+                       return !each.second->removed() && each.second->vm().owner == owner;
+                   }
+               ) ||
+               std::ranges::any_of(world_.volumes, [&owner](const auto& each) {
+                   return each.second.owner == owner;
+               });
+    };
     world_.memory_given = [this](const std::string& but) { return memory_given(but); };
     world_.each_machine = [this](const std::function<void(const domain::Vm&)>& look) {
         for (const auto& [id, machine] : machines_) {
@@ -39,6 +55,11 @@ Fleet::Fleet(World& world) : world_{world} {
                 look(machine->vm());
             }
         }
+    };
+    world_.operations.sees = [this](const domain::Caller& caller, const std::string& id) {
+        const auto machine = present(id);
+        return machine ? std::optional{world_.permissions.may(caller, Action::view, (*machine)->vm())}
+                       : std::nullopt;
     };
     world_.copy_root = [this](std::string vm, std::filesystem::path overlay) {
         return copy_root(std::move(vm), std::move(overlay));
@@ -59,21 +80,19 @@ std::uint64_t Fleet::memory_given(const std::string& but) const {
     return given;
 }
 
-Result<std::shared_ptr<Machine>>
-Fleet::find(const domain::Caller& caller, Action action, const std::string& id) const {
+Result<std::shared_ptr<Machine>> Fleet::present(const std::string& id) const {
     const auto found = machines_.find(id);
-    if (found == machines_.end() || found->second->removed() ||
-        !domain::may(caller, Action::view, found->second->vm())) {
+    if (found == machines_.end() || found->second->removed()) {
         return fail(Code::not_found, "there is no machine " + quote(id) + ", or it is not visible to you");
     }
-    if (!domain::may(caller, action, found->second->vm())) {
-        return fail(
-            Code::forbidden,
-            "this needs the role " + std::string{name(domain::role_for(action))} + "; you have " +
-                std::string{name(domain::role_of(caller, found->second->vm()))}
-        );
-    }
     return found->second;
+}
+
+Result<std::shared_ptr<Machine>>
+Fleet::find(const domain::Caller& caller, Action action, const std::string& id) const {
+    TRY(auto machine, present(id));
+    CHECK(world_.permissions.check(caller, action, machine->vm()));
+    return machine;
 }
 
 Task<Answer> Fleet::answer(domain::Operation operation) {

@@ -98,13 +98,16 @@ Task<Begun> Fleet::attach(
     if (wanted.volume.empty()) {
         CO_CHECK(domain::check_disk(wish_of(wanted.size_gib, wanted.tuning)));
         const auto owner = machine->vm().owner;
-        CO_CHECK(check_quota(owner, 0));
+        CO_CHECK(check_disk_quota(owner, 0));
         volume = {new_id("vol"), wanted.name, owner, wanted.size_gib, wanted.tuning, now()};
         operation.size_gib = wanted.size_gib;
     } else {
         const auto found = world_.volumes.find(wanted.volume);
+        // Whoever may change the machine may attach what belongs to the machine's team.
+        const auto& owner = machine->vm().owner;
         const bool visible =
-            found != world_.volumes.end() && (caller.administrator || found->second.owner == caller.address);
+            found != world_.volumes.end() && (world_.permissions.acts_for(caller, found->second.owner) ||
+                                              (!owner.team().empty() && found->second.owner == owner));
         if (!visible) {
             co_return fail(
                 Error{Code::invalid, "there is no volume " + quote(wanted.volume) + " that could be attached"}
@@ -115,7 +118,7 @@ Task<Begun> Fleet::attach(
         }
         volume = found->second;
         if (volume.owner != machine->vm().owner) {
-            co_return fail(Error{Code::invalid, "the volume belongs to another account than the machine"}
+            co_return fail(Error{Code::invalid, "the volume belongs to somebody else than the machine"}
                                .with_field("volume"));
         }
         CO_CHECK(domain::check_disk(wish_of(volume.size_gib, wanted.tuning)));
@@ -214,10 +217,15 @@ Task<void> Fleet::tune(
     co_return done;
 }
 
+bool Fleet::sees_volume(const domain::Caller& caller, const domain::Volume& volume) const {
+    return world_.permissions.acts_for(caller, volume.owner) ||
+           world_.permissions.member(caller, volume.owner);
+}
+
 Task<std::vector<domain::Volume>> Fleet::volumes(domain::Caller caller) {
     std::vector<domain::Volume> out;
     for (const auto& [id, volume] : world_.volumes) {
-        if (caller.administrator || volume.owner == caller.address) {
+        if (sees_volume(caller, volume)) {
             out.push_back(volume);
         }
     }
@@ -230,7 +238,7 @@ Task<void> Fleet::remove_volume(domain::Caller caller, std::string id, Ticket ti
             continue;
         }
         const auto& volumes = machine->vm().volumes;
-        if (domain::may(caller, Action::view, machine->vm()) &&
+        if (world_.permissions.may(caller, Action::view, machine->vm()) &&
             std::ranges::find(volumes, id, &domain::Volume::id) != volumes.end()) {
             co_return fail(
                 Error{Code::conflict, "the volume is attached to the machine " + quote(machine->vm().name)}
@@ -240,8 +248,11 @@ Task<void> Fleet::remove_volume(domain::Caller caller, std::string id, Ticket ti
         }
     }
     const auto found = world_.volumes.find(id);
-    if (found == world_.volumes.end() || (!caller.administrator && found->second.owner != caller.address)) {
+    if (found == world_.volumes.end() || !sees_volume(caller, found->second)) {
         co_return fail(Code::not_found, "there is no volume " + quote(id) + ", or it is not visible to you");
+    }
+    if (!world_.permissions.acts_for(caller, found->second.owner)) {
+        co_return fail(Code::forbidden, "this needs the role Owner in the team that owns the volume");
     }
     // Out of reach before the store is asked, so that nobody attaches it meanwhile.
     auto volume = std::move(found->second);

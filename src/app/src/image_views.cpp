@@ -73,35 +73,25 @@ Result<ports::Image> Images::bootable(const domain::Caller* caller, const std::s
     return dropped->content.boots;
 }
 
-std::uint64_t Images::storage_used(const domain::Address& owner) const {
-    std::uint64_t bytes = 0;
+domain::Usage Images::held(const domain::Address& owner) const {
+    domain::Usage used;
     for (const auto& [name, entry] : entries_) {
         if (entry->image.owner == owner) {
             const auto content = world_.images.content(entry->image.content);
             // An upload takes what it has announced, wherever it is.
-            bytes += content ? content->facts.stored_bytes : entry->image.total_bytes;
+            used.disk_bytes += content ? content->facts.stored_bytes : entry->image.total_bytes;
+            ++used.images;
         }
     }
-    world_.each_machine([&](const domain::Vm& vm) {
-        if (vm.owner != owner) {
-            return;
-        }
-        bytes += world_.disks.real_bytes(vm.id);
-        for (const auto& volume : vm.volumes) {
-            bytes += world_.disks.real_bytes(volume.id);
-        }
-    });
-    for (const auto& [id, volume] : world_.volumes) {
-        bytes += volume.owner == owner ? world_.disks.real_bytes(id) : 0;
-    }
-    return bytes;
+    return used;
 }
 
 // How many bytes an image of this owner may take; fails when `wanted` is more.
 Result<std::uint64_t> Images::room_for(const domain::Address& owner, std::uint64_t wanted) const {
     const auto& settings = world_.settings;
-    const auto used = settings.account_storage_bytes == 0 ? 0 : storage_used(owner);
-    CHECK(domain::check_storage(used, wanted, settings.account_storage_bytes));
+    domain::Usage more;
+    more.disk_bytes = wanted;
+    CHECK(world_.check_quota(owner, more));
     const auto free_mib = world_.images.available_mib();
     const auto free = (free_mib - std::min(free_mib, domain::disk_reserve_mib)) << 20;
     if (wanted > free || free == 0) {
@@ -121,9 +111,7 @@ Result<std::uint64_t> Images::room_for(const domain::Address& owner, std::uint64
         }
                         .with_slug("image-too-large"));
     }
-    const auto left =
-        settings.account_storage_bytes == 0 ? free : std::min(free, settings.account_storage_bytes - used);
-    return std::min(left, settings.most_image_bytes);
+    return std::min({free, world_.disk_left(owner).value_or(free), settings.most_image_bytes});
 }
 
 ImageView Images::view(const domain::Caller& caller, const domain::Image& image) const {
@@ -136,7 +124,7 @@ ImageView Images::view(const domain::Caller& caller, const domain::Image& image)
     world_.each_machine([&](const domain::Vm& vm) {
         if (vm.image == image.name) {
             ++out.users;
-            if (domain::may(caller, domain::Action::view, vm)) {
+            if (world_.permissions.may(caller, domain::Action::view, vm)) {
                 out.used_by.push_back(vm.name);
             }
         }

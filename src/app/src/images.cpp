@@ -64,7 +64,7 @@ Images::Images(World& world) : world_{world} {
     world_.bootable = [this](const domain::Caller* caller, const std::string& name) {
         return bootable(caller, name);
     };
-    world_.storage_used = [this](const domain::Address& owner) { return storage_used(owner); };
+    world_.images_held = [this](const domain::Address& owner) { return held(owner); };
 }
 
 Result<void> Images::check_new(const domain::Caller& caller, const std::string& name, bool is_public) const {
@@ -77,7 +77,9 @@ Result<void> Images::check_new(const domain::Caller& caller, const std::string& 
     if (entries_.contains(name) || world_.images.find_dropped(name)) {
         return taken(name);
     }
-    return {};
+    domain::Usage one;
+    one.images = 1;
+    return world_.check_quota(caller.address, one);
 }
 
 // Whether the caller could read this content by some image, so that having it need not be proved by sending
@@ -108,11 +110,9 @@ Task<void> Images::store(EntryPtr entry, ports::Transaction transaction) {
 Task<Upload>
 Images::take_known(domain::Caller caller, UploadOrder order, ports::Content content, Ticket ticket) {
     CO_CHECK(check_new(caller, order.name, order.is_public));
-    if (world_.settings.account_storage_bytes > 0) {
-        CO_CHECK(domain::check_storage(
-            storage_used(caller.address), content.facts.stored_bytes, world_.settings.account_storage_bytes
-        ));
-    }
+    domain::Usage more;
+    more.disk_bytes = content.facts.stored_bytes;
+    CO_CHECK(world_.check_quota(caller.address, more));
     auto entry = std::make_shared<Entry>();
     entry->image = new_image(caller, order.name, order.is_public);
     entry->image.status = ImageStatus::ready;
@@ -339,9 +339,10 @@ Task<Begun> Images::publish(domain::Caller caller, std::string vm, PublishOrder 
     }
     CO_CHECK(check_new(caller, order.name, order.is_public));
     const auto source = world_.registry.find(vm);
-    if (!source || !domain::may(caller, domain::Action::configure, *source)) {
+    if (!source) {
         co_return fail(Code::not_found, "there is no machine " + quote(vm) + ", or it is not visible to you");
     }
+    CO_CHECK(world_.permissions.check(caller, domain::Action::configure, *source));
     if (domain::busy(source->status)) {
         co_return fail(Error{
             Code::conflict, "the machine is " + std::string{domain::name(source->status)}

@@ -29,7 +29,15 @@ std::string account(const domain::Address& address) {
     return joined(accounts, address.text());
 }
 
-std::string vm_name(const domain::Address& owner, std::string_view name) {
+std::string team(std::string_view id) {
+    return joined(teams, id);
+}
+
+std::string member(std::string_view team, const domain::Address& address) {
+    return joined(members, team).append("/").append(address.text());
+}
+
+std::string vm_name(const domain::Owner& owner, std::string_view name) {
     return joined(names, owner.text()).append("/").append(name);
 }
 

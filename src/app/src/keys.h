@@ -1,6 +1,6 @@
 #pragma once
 
-#include "vmm/domain/address.h"
+#include "vmm/domain/owner.h"
 
 #include <string>
 #include <string_view>
@@ -15,14 +15,18 @@ inline constexpr std::string_view nonces = "/nonces/";
 inline constexpr std::string_view idempotency = "/idempotency/";
 inline constexpr std::string_view names = "/names/";
 inline constexpr std::string_view images = "/images/";
+inline constexpr std::string_view teams = "/teams/";
+inline constexpr std::string_view members = "/members/";
 inline constexpr std::string_view volumes = "/volumes/";
 
 std::string vm(std::string_view id);
 std::string operation(std::string_view id);
 std::string image(std::string_view name);
 std::string volume(std::string_view id);
+std::string team(std::string_view id);
+std::string member(std::string_view team, const domain::Address& address);
 std::string account(const domain::Address& address);
 // An owner's machine name: what makes names unique per owner.
-std::string vm_name(const domain::Address& owner, std::string_view name);
+std::string vm_name(const domain::Owner& owner, std::string_view name);
 
 }  // namespace vmm::app::keys

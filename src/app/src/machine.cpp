@@ -167,7 +167,11 @@ Task<std::string> Machine::begin(
     co_return id;
 }
 
-Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int64_t> expected_revision) {
+Task<void> Machine::amend(
+    Mutation apply,
+    ports::Transaction transaction,
+    std::optional<std::int64_t> expected_revision
+) {
     if (expected_revision && *expected_revision != vm_.revision) {
         co_return fail(
             Code::precondition_failed,
@@ -179,6 +183,10 @@ Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int6
             Error{Code::conflict, "the machine is " + std::string{name(vm_.status)}}.with_slug("machine-busy")
         );
     }
+    co_return co_await change(std::move(apply), std::move(transaction));
+}
+
+Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int64_t> expected_revision) {
     ports::Transaction transaction;
     const bool renamed = wanted.name && *wanted.name != vm_.name;
     const auto name_key = keys::vm_name(vm_.owner, wanted.name.value_or(""));
@@ -192,7 +200,7 @@ Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int6
         vm.name = wanted.name.value_or(vm.name);
         vm.labels = wanted.labels.value_or(vm.labels);
     };
-    auto stored = co_await change(std::move(apply), std::move(transaction));
+    auto stored = co_await amend(std::move(apply), std::move(transaction), expected_revision);
     if (!stored && stored.error().field() == name_key) {
         co_return fail(Error{Code::conflict, "you have a machine named " + quote(*wanted.name) + " already"}
                            .with_slug("name-taken")

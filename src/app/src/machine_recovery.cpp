@@ -130,7 +130,7 @@ void Machine::await_room() {
 // The host was restarted under a machine that should run.
 void Machine::power_on_again() {
     world_.jobs.spawn(vm_.id + " power on again", [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
-        domain::Caller owner{self->vm_.owner, false};
+        domain::Caller owner{self->world_.charged(self->vm_.owner), false};
         JobOptions options;
         Ticket none;
         auto begun = co_await self->begin(Job::start, options, owner, std::move(none), std::nullopt);

@@ -11,15 +11,19 @@ constexpr std::size_t page = 1000;
 constexpr auto lifetime = std::chrono::hours{24};
 constexpr std::size_t most_kept = 20'000;  // in memory
 
-bool visible(const domain::Caller& caller, const domain::Operation& operation) {
-    return caller.administrator || operation.requested_by == caller.address;
-}
-
 std::unexpected<Error> unknown() {
     return fail(Code::not_found, "there is no such operation, or it is not visible to you");
 }
 
 }  // namespace
+
+bool Operations::visible(const domain::Caller& caller, const domain::Operation& operation) const {
+    if (caller.administrator) {
+        return true;
+    }
+    const auto machine = sees ? sees(caller, operation.target) : std::nullopt;
+    return machine.value_or(operation.requested_by == caller.address);
+}
 
 Task<void> Operations::load() {
     std::string after;

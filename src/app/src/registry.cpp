@@ -13,10 +13,10 @@ void Registry::put(domain::Vm vm) {
     const VmView view = std::move(shown);
     const std::unique_lock lock{mutex_};
     auto& place = by_id_[view->id];
-    if (place && place->owner != view->owner) {
-        by_owner_[place->owner].erase(view->id);
+    if (place) {
+        unindex(*place);
     }
-    by_owner_[view->owner].insert(view->id);
+    index(*view);
     place = view;
 }
 
@@ -26,12 +26,32 @@ void Registry::erase(const std::string& id) {
     if (place == by_id_.end()) {
         return;
     }
-    const auto owned = by_owner_.find(place->second->owner);
-    owned->second.erase(id);
-    if (owned->second.empty()) {
-        by_owner_.erase(owned);
-    }
+    unindex(*place->second);
     by_id_.erase(place);
+}
+
+void Registry::index(const domain::Vm& vm) {
+    by_owner_[vm.owner].insert(vm.id);
+    for (const auto& grant : vm.collaborators) {
+        by_collaborator_[grant.to].insert(vm.id);
+    }
+    if (vm.offer) {
+        offered_.insert(vm.id);
+    }
+}
+
+void Registry::unindex(const domain::Vm& vm) {
+    const auto take_out = [&vm](auto& index, const auto& key) {
+        const auto place = index.find(key);
+        if (place != index.end() && place->second.erase(vm.id) > 0 && place->second.empty()) {
+            index.erase(place);
+        }
+    };
+    take_out(by_owner_, vm.owner);
+    for (const auto& grant : vm.collaborators) {
+        take_out(by_collaborator_, grant.to);
+    }
+    offered_.erase(vm.id);
 }
 
 VmView Registry::find(const std::string& id) const {
@@ -40,15 +60,36 @@ VmView Registry::find(const std::string& id) const {
     return place == by_id_.end() ? nullptr : place->second;
 }
 
+const std::set<std::string>& Registry::of(const domain::Owner& owner) const {
+    static const std::set<std::string> none;
+    const auto owned = by_owner_.find(owner);
+    return owned == by_owner_.end() ? none : owned->second;
+}
+
+std::set<std::string> Registry::related(const Reader& reader) const {
+    auto ids = of(reader.caller.address);
+    for (const auto& team : reader.teams) {
+        const auto& owned = of(domain::Owner::of_team(team));
+        ids.insert(owned.begin(), owned.end());
+    }
+    if (const auto shared = by_collaborator_.find(reader.caller.address); shared != by_collaborator_.end()) {
+        ids.insert(shared->second.begin(), shared->second.end());
+    }
+    if (reader.caller.delegation && by_id_.contains(reader.caller.delegation->vm)) {
+        ids.insert(reader.caller.delegation->vm);
+    }
+    return ids;
+}
+
 Registry::Page Registry::list(
-    const domain::Caller& caller,
+    const Reader& reader,
     const Filter& filter,
     const std::string& after,
     std::size_t limit
 ) const {
     Page page;
     const auto take = [&](const VmView& vm) {
-        if (!domain::may(caller, domain::Action::view, *vm) || !matches(*vm, filter)) {
+        if (!reader.may_see(*vm) || !matches(*vm, filter)) {
             return true;
         }
         if (page.vms.size() == limit) {
@@ -59,18 +100,33 @@ Registry::Page Registry::list(
         return true;
     };
     const std::shared_lock lock{mutex_};
-    if (caller.administrator) {
+    if (reader.caller.administrator) {
         for (auto place = by_id_.upper_bound(after); place != by_id_.end() && take(place->second); ++place) {
         }
         return page;
     }
-    const auto owned = by_owner_.find(caller.address);
-    if (owned != by_owner_.end()) {
-        for (auto id = owned->second.upper_bound(after); id != owned->second.end() && take(by_id_.at(*id));
-             ++id) {
-        }
+    const bool only_own = reader.teams.empty() && !reader.caller.delegation &&
+                          !by_collaborator_.contains(reader.caller.address);
+    const auto merged = only_own ? std::set<std::string>{} : related(reader);
+    const auto& ids = only_own ? of(reader.caller.address) : merged;
+    for (auto id = ids.upper_bound(after); id != ids.end() && take(by_id_.at(*id)); ++id) {
     }
     return page;
+}
+
+std::set<std::string> Registry::shared_with(const domain::Address& address) const {
+    const std::shared_lock lock{mutex_};
+    const auto shared = by_collaborator_.find(address);
+    return shared == by_collaborator_.end() ? std::set<std::string>{} : shared->second;
+}
+
+std::vector<VmView> Registry::offered() const {
+    std::vector<VmView> out;
+    const std::shared_lock lock{mutex_};
+    for (const auto& id : offered_) {
+        out.push_back(by_id_.at(id));
+    }
+    return out;
 }
 
 bool Registry::matches(const domain::Vm& vm, const Filter& filter) {
@@ -95,10 +151,9 @@ std::size_t Registry::size() const {
     return by_id_.size();
 }
 
-std::size_t Registry::owned_by(const domain::Address& owner) const {
+std::size_t Registry::owned_by(const domain::Owner& owner) const {
     const std::shared_lock lock{mutex_};
-    const auto owned = by_owner_.find(owner);
-    return owned == by_owner_.end() ? 0 : owned->second.size();
+    return of(owner).size();
 }
 
 }  // namespace vmm::app

@@ -32,13 +32,14 @@ class AccountsTest : public ::testing::Test {
 protected:
     Result<domain::Account>
     put(domain::Caller caller, domain::Address address, std::optional<std::int64_t> expected = {}) {
-        return test::run(accounts.put(caller, address, "name", expected, {}));
+        return test::run(accounts.put(caller, address, {"name", {}, {}, {}}, expected, {}));
     }
 
     Settings settings;
     test::MemoryStore store;
     Registry registry;
-    Accounts accounts{settings, store, registry};
+    Teams teams{store};
+    Accounts accounts{settings, store, registry, teams};
     domain::Caller admin{ada, true};
     domain::Caller self{eve, false};
 };
@@ -76,9 +77,41 @@ TEST_F(AccountsTest, StayWhileTheyOwnMachines) {
 
 TEST_F(AccountsTest, AreReadBackAfterARestart) {
     ASSERT_TRUE(put(admin, eve));
-    Accounts again{settings, store, registry};
+    Accounts again{settings, store, registry, teams};
     ASSERT_TRUE(test::run(again.load()));
     EXPECT_EQ(again.find(eve)->name, "name");
+}
+
+TEST_F(AccountsTest, AreRaisedAndSuspendedByAdministratorsAlone) {
+    ASSERT_TRUE(put(admin, eve));
+    const auto change = [&](const domain::Caller& by, AccountChange what) {
+        return test::run(accounts.put(by, eve, std::move(what), {}, {}));
+    };
+    EXPECT_EQ(change(self, {{}, {}, true, {}}).error().field(), "administrator");
+    EXPECT_EQ(change(self, {{}, {}, {}, domain::QuotaWish{}}).error().field(), "quotas");
+    EXPECT_EQ(change(self, {{}, domain::AccountStatus::active, {}, {}}).error().field(), "status");
+    ASSERT_TRUE(change(admin, {{}, {}, true, {}}));
+    EXPECT_TRUE(accounts.administrator(eve));
+    ASSERT_TRUE(change(admin, {{}, domain::AccountStatus::suspended, {}, {}}));
+    EXPECT_FALSE(accounts.administrator(eve)) << "not while suspended";
+    EXPECT_FALSE(accounts.active(eve));
+    EXPECT_TRUE(accounts.registered(eve));
+    EXPECT_EQ(accounts.find(eve)->name, "name") << "what is absent stays";
+}
+
+TEST_F(AccountsTest, OfTheConfigurationCannotBeLowered) {
+    settings.administrators.push_back(ada);
+    const auto refused =
+        test::run(accounts.put(admin, ada, {{}, domain::AccountStatus::suspended, {}, {}}, {}, {}));
+    EXPECT_EQ(refused.error().slug(), "account-configured");
+    EXPECT_EQ(
+        test::run(accounts.put(admin, ada, {{}, {}, false, {}}, {}, {})).error().slug(), "account-configured"
+    );
+}
+
+Registry::Reader
+reader(const domain::Address& address, bool administrator, std::set<std::string> teams = {}) {
+    return {{address, administrator}, std::move(teams), [](const domain::Vm&) { return true; }};
 }
 
 TEST(Registry, ShowsEachCallerTheirOwn) {
@@ -89,11 +122,45 @@ TEST(Registry, ShowsEachCallerTheirOwn) {
         vm.owner = owner;
         registry.put(vm);
     }
-    EXPECT_EQ(registry.list({ada, false}, {}, "", 10).vms.size(), 2U);
-    EXPECT_EQ(registry.list({eve, true}, {}, "", 10).vms.size(), 3U);
-    const auto page = registry.list({ada, false}, {}, "", 1);
+    EXPECT_EQ(registry.list(reader(ada, false), {}, "", 10).vms.size(), 2U);
+    EXPECT_EQ(registry.list(reader(eve, true), {}, "", 10).vms.size(), 3U);
+    const auto page = registry.list(reader(ada, false), {}, "", 1);
     EXPECT_TRUE(page.more);
-    EXPECT_EQ(registry.list({ada, false}, {}, page.vms.back()->id, 10).vms.front()->id, "vm-3");
+    EXPECT_EQ(registry.list(reader(ada, false), {}, page.vms.back()->id, 10).vms.front()->id, "vm-3");
+}
+
+TEST(Registry, ShowsWhatIsSharedAndWhatTeamsOwn) {
+    Registry registry;
+    domain::Vm shared;
+    shared.id = "vm-1";
+    shared.owner = ada;
+    shared.collaborators.push_back({eve, domain::Role::op, {}, ada, {}});
+    registry.put(shared);
+    domain::Vm of_team;
+    of_team.id = "vm-2";
+    of_team.owner = domain::Owner::of_team("team-1");
+    registry.put(of_team);
+    EXPECT_EQ(registry.list(reader(eve, false), {}, "", 10).vms.size(), 1U);
+    EXPECT_EQ(registry.list(reader(eve, false, {"team-1"}), {}, "", 10).vms.size(), 2U);
+    EXPECT_EQ(registry.list(reader(eve, false, {"team-1"}), {}, "vm-1", 10).vms.size(), 1U);
+    EXPECT_EQ(registry.shared_with(eve).size(), 1U);
+    shared.collaborators.clear();
+    of_team.owner = ada;
+    registry.put(shared);
+    registry.put(of_team);
+    EXPECT_TRUE(registry.list(reader(eve, false, {"team-1"}), {}, "", 10).vms.empty());
+    EXPECT_EQ(registry.owned_by(ada), 2U);
+}
+
+TEST(Registry, NeverShowsWhatTheRuleForbids) {
+    Registry registry;
+    domain::Vm vm;
+    vm.id = "vm-1";
+    vm.owner = ada;
+    registry.put(vm);
+    auto no = reader(ada, false);
+    no.may_see = [](const domain::Vm&) { return false; };
+    EXPECT_TRUE(registry.list(no, {}, "", 10).vms.empty());
 }
 
 }  // namespace

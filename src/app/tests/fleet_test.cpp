@@ -1,5 +1,4 @@
-#include "vmm/app/fleet.h"
-
+#include "vmm/app/application.h"
 #include "vmm/app/images.h"
 #include "vmm/crypto/signatures.h"
 
@@ -22,37 +21,21 @@ class FleetTest : public ::testing::Test {
 protected:
     struct Life {
         explicit Life(FleetTest& test)
-            : jobs{loop.get_executor()},
-              starts{5},
-              operations{test.store},
-              world{
-                  test.settings,
-                  test.store,
-                  test.hypervisor,
-                  test.images,
-                  test.disks,
-                  test.host,
-                  *test.signatures,
-                  registry,
-                  operations,
-                  jobs,
-                  starts
-              },
-              images{world},
-              fleet{world} {
+            : app{test.settings,
+                  Ports{test.store, test.hypervisor, test.images, test.disks, test.host, *test.signatures},
+                  loop.get_executor()} {
             world.render = [](const domain::Operation& operation, const domain::Vm* vm) {
                 return Answer{operation.error ? 503 : 200, vm == nullptr ? "" : vm->id, ""};
             };
         }
 
         asio::io_context loop;
-        Registry registry;
-        Group jobs;
-        Slots starts;
-        Operations operations;
-        World world;
-        Images images;
-        Fleet fleet;
+        Application app;
+        World& world = app.world;
+        Operations& operations = app.operations;
+        Registry& registry = app.registry;
+        Images& images = app.images;
+        Fleet& fleet = app.fleet;
     };
 
     FleetTest() { settings.default_image = "tiny"; }

@@ -29,6 +29,9 @@ Vmctl::Vmctl()
     add_image_commands();
     add_key_commands();
     add_account_commands();
+    add_sharing_commands();
+    add_transfer_commands();
+    add_team_commands();
     add_service_commands();
     app_->footer(
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 service "

@@ -28,6 +28,9 @@ private:
     void add_power_commands();
     void add_key_commands();
     void add_account_commands();
+    void add_sharing_commands();
+    void add_transfer_commands();
+    void add_team_commands();
     void add_image_commands();
     void add_image_file_commands(CLI::App* image);
     void add_disk_commands();

@@ -178,4 +178,38 @@ Result<std::string> Client::resolve(const std::string& name_or_id) {
     return std::string{vms->front().text_or("id", "")};
 }
 
+Result<std::string> Client::address_or_own(const std::string& given) {
+    if (!given.empty()) {
+        return given;
+    }
+    TRY(const auto key, signer());
+    return std::string{key.address().text()};
+}
+
+Result<std::string> Client::resolve_team(const std::string& name_or_id) {
+    if (is_id("team", name_or_id)) {
+        return name_or_id;
+    }
+    TRY(const auto answer, call("GET", "/teams"));
+    const auto* teams = answer.find("teams") == nullptr ? nullptr : answer.find("teams")->as<json::List>();
+    std::vector<std::string> found;
+    for (const auto& team : teams == nullptr ? json::List{} : *teams) {
+        if (team.text_or("name", "") == name_or_id) {
+            found.emplace_back(team.text_or("id", ""));
+        }
+    }
+    if (found.empty()) {
+        return fail(Error{Code::not_found, "you are in no team named " + quote(name_or_id)}.with_hint(
+            "`vmctl team ls` shows yours"
+        ));
+    }
+    if (found.size() > 1) {
+        return fail(Error{
+            Code::conflict, std::to_string(found.size()) + " of your teams are named " + quote(name_or_id)
+        }
+                        .with_hint("use the id"));
+    }
+    return found.front();
+}
+
 }  // namespace vmm::cli

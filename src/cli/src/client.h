@@ -38,6 +38,12 @@ public:
 
     Result<crypto::Signer> signer();
 
+    // The address as given; one's own when it is empty.
+    Result<std::string> address_or_own(const std::string& given);
+
+    // The id of the team with this name or id, of those that one is a member of. not_found, conflict.
+    Result<std::string> resolve_team(const std::string& name_or_id);
+
     // The headers that sign a request whose body, if it has one, is `data` in the signed text: canonical
     // JSON, or a SHA-256.
     Result<std::vector<std::pair<std::string, std::string>>>

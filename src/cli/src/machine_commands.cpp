@@ -36,6 +36,7 @@ struct CreateOptions {
     std::optional<std::int64_t> disk_gib;
     std::vector<std::string> labels;
     std::string formfile;
+    std::string team;
     std::string idempotency_key;
     bool no_start = false;
     bool wait = false;
@@ -99,6 +100,10 @@ Result<void> create(const Settings& settings, const CreateOptions& options) {
     }
     Client client{settings};
     client.set_doing("creating " + options.name);
+    if (!options.team.empty()) {
+        TRY(auto team, client.resolve_team(options.team));
+        body.emplace_back("team", text(std::move(team)));
+    }
     client.set_header(
         "Idempotency-Key", options.idempotency_key.empty() ? new_id("try") : options.idempotency_key
     );
@@ -120,6 +125,7 @@ struct ListOptions {
     std::string status;
     std::string label;
     std::string owner;
+    std::string team;
     bool names_only = false;
 };
 
@@ -127,6 +133,10 @@ Result<void> list(const Settings& settings, const ListOptions& options) {
     Client client{settings};
     json::List vms;
     std::string cursor;
+    std::string team;
+    if (!options.team.empty()) {
+        TRY(team, client.resolve_team(options.team));
+    }
     do {
         std::string target = "/vms?limit=1000";
         const auto add = [&target](const char* name, const std::string& value) {
@@ -135,6 +145,7 @@ Result<void> list(const Settings& settings, const ListOptions& options) {
         add("status", options.status);
         add("label", options.label);
         add("owner", options.owner);
+        add("team", team);
         add("cursor", cursor);
         TRY(const auto page, client.call("GET", target));
         for (const auto& vm : *page.find("vms")->as<json::List>()) {
@@ -246,6 +257,7 @@ void Vmctl::add_machine_commands() {
     creating->add_option("--disk", options->disk_gib, "Root disk in GiB");
     creating->add_option("--label", options->labels, "key=value; may be repeated")->take_all();
     creating->add_option("--formfile", options->formfile, "File that describes the machine");
+    creating->add_option("--team", options->team, "Name or id of the team that owns it");
     creating->add_option(
         "--idempotency-key", options->idempotency_key, "Makes a repetition give the first answer"
     );
@@ -259,6 +271,7 @@ void Vmctl::add_machine_commands() {
     listing->add_option("--status", filter->status, "Only those in this status");
     listing->add_option("--label", filter->label, "Only those with this label: key or key=value");
     listing->add_option("--owner", filter->owner, "Only those of this address");
+    listing->add_option("--team", filter->team, "Only those of this team: name or id");
     listing->add_flag("-q,--quiet", filter->names_only, "Only names, one a line");
     action(listing, [this, filter] { return list(settings_, *filter); });
 

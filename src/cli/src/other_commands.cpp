@@ -125,14 +125,6 @@ Result<void> health(const Settings& settings) {
                                  : Result<void>{};
 }
 
-Result<std::string> address_or_own(Client& client, const std::string& given) {
-    if (!given.empty()) {
-        return given;
-    }
-    TRY(const auto signer, client.signer());
-    return std::string{signer.address().text()};
-}
-
 }  // namespace
 
 void Vmctl::add_key_commands() {
@@ -162,47 +154,6 @@ void Vmctl::add_key_commands() {
     showing->add_option("name", shown_key->name, "Its name")->capture_default_str();
     showing->add_flag("--reveal", shown_key->reveal, "Also print the private key");
     action(showing, [this, shown_key] { return show_key(settings_, *shown_key); });
-}
-
-void Vmctl::add_account_commands() {
-    auto* account = command("account", "Registered developers");
-    account->require_subcommand(1);
-    auto* showing = command("show", "Show an account, your own by default", account);
-    auto whose = std::make_shared<std::string>();
-    showing->add_option("address", *whose, "Its address");
-    action(showing, [this, whose]() -> Result<void> {
-        Client client{settings_};
-        TRY(const auto address, address_or_own(client, *whose));
-        TRY(const auto answer, client.call("GET", "/accounts/" + address));
-        print_object(settings_, answer);
-        return {};
-    });
-
-    auto* putting = command("put", "Register an account, or change its name", account);
-    auto whom = std::make_shared<std::string>();
-    auto name = std::make_shared<std::string>();
-    putting->add_option("address", *whom, "Its address; your own by default");
-    putting->add_option("--name", *name, "Display name");
-    action(putting, [this, whom, name]() -> Result<void> {
-        Client client{settings_};
-        TRY(const auto address, address_or_own(client, *whom));
-        json::Object body;
-        body.emplace_back("name", json::Value{*name});
-        TRY(const auto answer,
-            client.call("PUT", "/accounts/" + address, json::compact(json::Value{std::move(body)})));
-        print_object(settings_, answer);
-        return {};
-    });
-
-    auto* removing = command("rm", "Remove an account that owns no machines", account);
-    auto gone = std::make_shared<std::string>();
-    removing->add_option("address", *gone, "Its address")->required();
-    action(removing, [this, gone]() -> Result<void> {
-        Client client{settings_};
-        CHECK(client.call("DELETE", "/accounts/" + *gone));
-        std::printf("%s removed\n", gone->c_str());
-        return {};
-    });
 }
 
 void Vmctl::add_service_commands() {

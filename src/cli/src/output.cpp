@@ -189,6 +189,34 @@ void print_operations(const Settings& settings, const json::Value& answer) {
     print_table({"ID", "KIND", "TARGET", "STATUS", "AGE", "ERROR"}, rows);
 }
 
+void print_list(
+    const Settings& settings,
+    const json::Value& answer,
+    std::string_view list,
+    const std::vector<std::string>& members
+) {
+    if (settings.output == "json") {
+        print_json(answer);
+        return;
+    }
+    std::vector<std::string> headings;
+    for (auto heading : members) {
+        std::ranges::transform(heading, heading.begin(), [](char c) {
+            return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c == '_' ? ' ' : c;
+        });
+        headings.push_back(std::move(heading));
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& each : list_of(answer, list)) {
+        std::vector<std::string> row;
+        for (const auto& member : members) {
+            row.push_back(shown(each, member));
+        }
+        rows.push_back(std::move(row));
+    }
+    print_table(headings, rows);
+}
+
 void print_object(const Settings& settings, const json::Value& object) {
     if (settings.output == "json") {
         print_json(object);

@@ -21,6 +21,13 @@ std::string shown(const json::Value& object, std::string_view member);
 // Lists of machines and operations, or one of them with all its members.
 void print_vms(const Settings& settings, const json::Value& answer);
 void print_operations(const Settings& settings, const json::Value& answer);
+// The list in this member of the answer, with these members of each as columns.
+void print_list(
+    const Settings& settings,
+    const json::Value& answer,
+    std::string_view list,
+    const std::vector<std::string>& members
+);
 void print_object(const Settings& settings, const json::Value& object);
 
 // To standard error: what went wrong, its field and the server's hint.

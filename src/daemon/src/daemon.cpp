@@ -1,8 +1,6 @@
 #include "vmm/daemon/daemon.h"
 
-#include "vmm/app/fleet.h"
-#include "vmm/app/health.h"
-#include "vmm/app/images.h"
+#include "vmm/app/application.h"
 #include "vmm/base/text.h"
 #include "vmm/crypto/signatures.h"
 #include "vmm/host/host.h"
@@ -107,7 +105,15 @@ Result<app::Settings> app_settings(const Config& config, const ports::Signatures
     settings.timestamp_window = std::chrono::seconds{config.integer("auth_timestamp_window")};
     settings.registration =
         config.text("registration") == "open" ? app::Registration::open : app::Registration::closed;
-    settings.account_storage_bytes = static_cast<std::uint64_t>(config.integer("account_storage_gb")) << 30;
+    const auto quota = [&config](std::string_view key) {
+        return static_cast<std::uint64_t>(config.integer(key));
+    };
+    settings.quotas.machines = quota("account_machines");
+    settings.quotas.vcpus = quota("account_vcpus");
+    settings.quotas.memory_mib = quota("account_memory_mb");
+    settings.quotas.disk_bytes = quota("account_storage_gb") << 30;
+    settings.quotas.images = quota("account_images");
+    settings.quotas.forks = quota("account_forks");
     settings.most_image_bytes = static_cast<std::uint64_t>(config.integer("max_image_size_gb")) << 30;
     settings.refuse_untrusted_images = config.text("image_trust") == "refuse";
     settings.disk_cache = config.text("disk_cache");
@@ -220,14 +226,14 @@ public:
         disks_ = images::create_disk_store(image_wishes);
         hypervisor_ = qemu::create_hypervisor(loop_.get_executor(), qemu_settings(config_, server_->port()));
         wire_up();
-        CHECK(complete(loop_, load()));
+        CHECK(complete(loop_, app_->load()));
         server_->start(*service_);
         spdlog::info(
             "listening host={} port={} version={} machines={} vm_dir={} images_dir={}",
             config_.text("api_host"),
             server_->port(),
             version(),
-            registry_.size(),
+            app_->registry.size(),
             config_.text("vm_dir"),
             config_.text("images_dir")
         );
@@ -272,56 +278,21 @@ private:
 
     void wire_up() {
         host_ = host::create_host();
-        jobs_ = std::make_unique<Group>(loop_.get_executor());
-        starts_ = std::make_unique<Slots>(settings_.concurrent_vm_starts);
-        operations_ = std::make_unique<app::Operations>(*store_);
-        accounts_ = std::make_unique<app::Accounts>(settings_, *store_, registry_);
-        replay_ = std::make_unique<app::Replay>(*store_);
-        world_ = std::make_unique<app::World>(
-            settings_,
-            *store_,
-            *hypervisor_,
-            *images_,
-            *disks_,
-            *host_,
-            *signatures_,
-            registry_,
-            *operations_,
-            *jobs_,
-            *starts_
-        );
-        world_->render = &http::render;
-        fleet_ = std::make_unique<app::Fleet>(*world_);
-        catalogue_ = std::make_unique<app::Images>(*world_);
-        catalogue_->render = &http::render_image;
-        health_ = std::make_unique<app::Health>(*world_);
-        service_ = std::make_unique<http::Service>(
-            *world_, *fleet_, *catalogue_, *accounts_, *replay_, *health_, loop_.get_executor()
-        );
+        const app::Ports outside{*store_, *hypervisor_, *images_, *disks_, *host_, *signatures_};
+        app_ = std::make_unique<app::Application>(settings_, outside, loop_.get_executor(), &http::present);
+        app_->world.render = &http::render;
+        app_->images.render = &http::render_image;
+        service_ = std::make_unique<http::Service>(*app_, loop_.get_executor());
         service_->version = version();
         service_->request_timeout = std::chrono::seconds{config_.integer("api_request_timeout")};
         service_->max_body_bytes = static_cast<std::size_t>(config_.integer("api_max_body_size"));
         service_->clock_ns = &wall_clock_ns;
     }
 
-    Task<void> load() {
-        CO_CHECK(co_await accounts_->load());
-        CO_CHECK(co_await replay_->load());
-        CO_CHECK(co_await operations_->load());
-        CO_CHECK(co_await catalogue_->load());
-        CO_CHECK(co_await fleet_->load());
-        co_await catalogue_->recover();
-        co_return Result<void>{};
-    }
-
     asio::awaitable<void> keep_house() {
         while (true) {
             co_await pause_for(housekeeping_every);
-            const auto at = now();
-            auto dropped = co_await store_->drop_expired(at);
-            replay_->forget_expired(at);
-            operations_->forget_old(at);
-            co_await catalogue_->forget_old_uploads(at);
+            co_await app_->keep_house();
         }
     }
 
@@ -340,8 +311,8 @@ private:
     }
 
     Task<void> drain_jobs() {
-        if (!co_await jobs_->drained(drain_limit)) {
-            spdlog::warn("jobs are left for the next start jobs={}", jobs_->running());
+        if (!co_await app_->jobs.drained(drain_limit)) {
+            spdlog::warn("jobs are left for the next start jobs={}", app_->jobs.running());
         }
         co_return Result<void>{};
     }
@@ -355,16 +326,7 @@ private:
     std::unique_ptr<ports::DiskStore> disks_;
     std::unique_ptr<ports::Hypervisor> hypervisor_;
     std::unique_ptr<ports::Host> host_;
-    std::unique_ptr<Group> jobs_;
-    std::unique_ptr<Slots> starts_;
-    app::Registry registry_{&http::present};
-    std::unique_ptr<app::Operations> operations_;
-    std::unique_ptr<app::Accounts> accounts_;
-    std::unique_ptr<app::Replay> replay_;
-    std::unique_ptr<app::World> world_;
-    std::unique_ptr<app::Fleet> fleet_;
-    std::unique_ptr<app::Images> catalogue_;
-    std::unique_ptr<app::Health> health_;
+    std::unique_ptr<app::Application> app_;
     std::unique_ptr<http::Service> service_;
     std::unique_ptr<http::Server> server_;
     bool stopped_ = false;

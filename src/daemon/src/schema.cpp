@@ -77,6 +77,34 @@ constexpr std::array schema{
         "Seconds that a request's X-Timestamp may be off"
     ),
 
+    integer(
+        "Quotas",
+        "account_machines",
+        "0",
+        0,
+        100000,
+        "Machines that an account may have; 0 is no limit, here and below"
+    ),
+    integer("Quotas", "account_vcpus", "0", 0, 1000000, "vCPUs of all its machines, running or not"),
+    integer(
+        "Quotas",
+        "account_memory_mb",
+        "0",
+        0,
+        1073741824,
+        "MiB of memory of all its machines, running or not"
+    ),
+    integer(
+        "Quotas",
+        "account_storage_gb",
+        "0",
+        0,
+        1048576,
+        "GiB that its images and disks may take on the host"
+    ),
+    integer("Quotas", "account_images", "0", 0, 1000000, "Images that it may have"),
+    integer("Quotas", "account_forks", "0", 0, 100000, "Machines forked off others that it may have"),
+
     text("Machines", "vm_dir", "/run/form-vm", "Folder for sockets and logs of running machines"),
     text(
         "Machines",
@@ -152,14 +180,6 @@ constexpr std::array schema{
         "Import from urls that lead to loopback and private addresses"
     ),
     text("Images", "image_ca_file", "", "Certificates trusted for https imports, beside the system's own"),
-    integer(
-        "Images",
-        "account_storage_gb",
-        "0",
-        0,
-        1048576,
-        "GiB that each account's images and disks may take on the host; 0 is no limit"
-    ),
 
     choice(
         "Disks",

@@ -43,20 +43,6 @@ Result<void> check_shape(const Demand& demand, const HostCapacity& host) {
     return {};
 }
 
-Result<void> check_storage(std::uint64_t used, std::uint64_t wanted, std::uint64_t quota) {
-    if (quota == 0 || used + wanted <= quota) {
-        return {};
-    }
-    return fail(Error{
-        Code::conflict,
-        "your images and disks take " + mib(used >> 20) +
-            (wanted == 0 ? "" : ", " + mib(wanted >> 20) + " more are wanted") + ", and " + mib(quota >> 20) +
-            " are yours to use"
-    }
-                    .with_slug("storage-quota-exceeded")
-                    .with_hint("delete images, machines or volumes"));
-}
-
 Result<void> check_disk(const DiskWish& wish) {
     if (wish.size_gib < 1 || wish.size_gib > 65535) {
         return invalid("size_gib", std::to_string(wish.size_gib) + " is not from 1 to 65535");

@@ -1,5 +1,4 @@
 #include "vmm/base/ids.h"
-#include "vmm/domain/access.h"
 #include "vmm/domain/admission.h"
 #include "vmm/domain/formfile.h"
 #include "vmm/domain/lifecycle.h"
@@ -22,19 +21,6 @@ TEST(Lifecycle, EveryStateCanBeNamedAndRead) {
     for (const auto& row : transitions) {
         EXPECT_EQ(status_named(name(row.from)), row.from);
         EXPECT_EQ(status_named(name(row.to)), row.to);
-    }
-}
-
-TEST(Access, GivesOwnerAndAdministratorEverythingAndStrangersNothing) {
-    Vm vm;
-    vm.owner = *Address::from_stored("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
-    const Caller owner{vm.owner, false};
-    const Caller stranger{*Address::from_stored("0x2c7536E3605D9C16a7a3D7b1898e529396a65c23"), false};
-    const Caller admin{stranger.address, true};
-    for (const auto action : {Action::view, Action::operate, Action::configure, Action::own}) {
-        EXPECT_TRUE(may(owner, action, vm));
-        EXPECT_TRUE(may(admin, action, vm));
-        EXPECT_FALSE(may(stranger, action, vm));
     }
 }
 

@@ -5,55 +5,70 @@
 namespace vmm::http {
 namespace {
 
-Result<domain::Address> address_of(const Service& service, const Request& request) {
-    auto address = service.world.signatures.parse_address(request.parameters.at("address"));
-    if (!address) {
-        return invalid("address", address.error().message());
-    }
-    return address;
-}
+struct Standing {
+    domain::Usage usage;
+    domain::Quotas quotas;
+};
 
-// What the account's images and disks take is the application's to tell.
-Task<std::uint64_t> storage_of(Service& service, domain::Address address) {
-    co_return service.world.storage_used(address);
+// What the account has is the application's to tell.
+Task<Standing> standing_of(Service& service, domain::Address address) {
+    co_return Standing{service.quotas.usage(address), service.quotas.allowed(address)};
 }
 
 Task<Reply> account_reply(Service& service, domain::Account account) {
-    auto shown = represent(
-        account,
-        service.accounts.administrator(account.address),
-        service.world.registry.owned_by(account.address)
-    );
-    CO_TRY(shown.storage_bytes, co_await on_application(service, storage_of(service, account.address)));
-    if (const auto quota = service.world.settings.account_storage_bytes; quota > 0) {
-        shown.storage_quota_bytes = quota;
+    auto shown = represent(account);
+    shown.administrator = service.accounts.administrator(account.address);
+    CO_TRY(const auto stands, co_await on_application(service, standing_of(service, account.address)));
+    shown.usage = represent(stands.usage);
+    shown.quotas = represent(stands.quotas);
+    for (const auto& team : service.teams.of(account.address)) {
+        shown.teams.push_back(team);
     }
     auto reply = json_reply(200, shown);
     reply.headers.emplace_back("ETag", etag(account.revision));
     co_return reply;
 }
 
+Result<app::AccountChange> change_of(wire::PutAccount wanted) {
+    app::AccountChange change;
+    change.name = std::move(wanted.name);
+    change.administrator = wanted.administrator;
+    if (wanted.status) {
+        change.status = domain::account_status_named(*wanted.status);
+        if (!change.status) {
+            return invalid("status", "expected active or suspended, found " + quote(*wanted.status));
+        }
+    }
+    if (const auto& quotas = wanted.quotas) {
+        change.quotas = domain::QuotaWish{
+            quotas->machines,
+            quotas->vcpus,
+            quotas->memory_mib,
+            quotas->disk_bytes,
+            quotas->images,
+            quotas->forks
+        };
+    }
+    return change;
+}
+
 }  // namespace
 
 Task<Reply> show_account(Service& service, Request& request) {
     CO_CHECK(check_query(request, {}));
-    CO_TRY(const auto address, address_of(service, request));
+    CO_TRY(const auto address, address_in(service, request));
     CO_TRY(const auto account, service.accounts.show(request.caller, address));
     co_return co_await account_reply(service, account);
 }
 
 Task<Reply> put_account(Service& service, Request& request) {
     CO_CHECK(check_query(request, {}));
-    CO_TRY(const auto address, address_of(service, request));
+    CO_TRY(const auto address, address_in(service, request));
     CO_TRY(const auto expected, if_match(request));
     CO_TRY(auto wanted, body_of<wire::PutAccount>(request));
-    CO_TRY(
-        const auto account,
-        co_await on_application(
-            service,
-            service.accounts.put(request.caller, address, wanted.name.value_or(""), expected, request.ticket)
-        )
-    );
+    CO_TRY(auto change, change_of(std::move(wanted)));
+    auto putting = service.accounts.put(request.caller, address, std::move(change), expected, request.ticket);
+    CO_TRY(const auto account, co_await on_application(service, std::move(putting)));
     request.unstored_ticket = false;
     co_return co_await account_reply(service, account);
 }
@@ -61,14 +76,12 @@ Task<Reply> put_account(Service& service, Request& request) {
 Task<Reply> delete_account(Service& service, Request& request) {
     CO_CHECK(check_query(request, {}));
     CO_CHECK(body_of<wire::Nothing>(request));
-    CO_TRY(const auto address, address_of(service, request));
+    CO_TRY(const auto address, address_in(service, request));
     CO_CHECK(
         co_await on_application(service, service.accounts.remove(request.caller, address, request.ticket))
     );
     request.unstored_ticket = false;
-    Reply gone;
-    gone.status = 204;
-    co_return gone;
+    co_return gone();
 }
 
 }  // namespace vmm::http

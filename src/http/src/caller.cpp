@@ -101,9 +101,10 @@ Task<void> open_account(Service& service, domain::Address address) {
     domain::Caller self{address, false};
     std::optional<std::int64_t> any;
     app::Ticket nothing;
-    CO_CHECK(
-        co_await on_application(service, service.accounts.put(self, address, "", any, std::move(nothing)))
-    );
+    app::AccountChange as_it_is;
+    CO_CHECK(co_await on_application(
+        service, service.accounts.put(self, address, std::move(as_it_is), any, std::move(nothing))
+    ));
     co_return Result<void>{};
 }
 
@@ -132,6 +133,11 @@ Task<void> authenticate(Service& service, Request& request) {
                                ));
         }
         CO_CHECK(co_await open_account(service, who.address));
+    }
+    if (!service.accounts.active(who.address)) {
+        co_return fail(Error{Code::forbidden, "this account is suspended"}
+                           .with_slug("account-suspended")
+                           .with_hint("its machines are as they were; an administrator can lift this"));
     }
     request.caller = {who.address, service.accounts.administrator(who.address)};
     if (request.method == "GET" || request.method == "HEAD") {

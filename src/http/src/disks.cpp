@@ -44,6 +44,7 @@ Task<Reply> clone_vm(Service& service, Request& request) {
     app::CloneVm order;
     order.name = std::move(wanted.name);
     order.labels = wanted.labels.value_or(std::map<std::string, std::string>{});
+    order.team = wanted.team.value_or("");
     order.start = wanted.start.value_or(false);
     const auto id = request.parameters.at("id");
     co_return co_await conclude(

@@ -136,25 +136,6 @@ Result<void> bind_idempotency_key(const Service& service, Request& request) {
     return {};
 }
 
-Result<void> check_access(const Service& service, const Route& route, const Request& request) {
-    if (route.access.kind() != Access::Kind::machine) {
-        return {};
-    }
-    const auto& id = request.parameters.at("id");
-    const auto vm = service.world.registry.find(id);
-    if (!vm || !domain::may(request.caller, domain::Action::view, *vm)) {
-        return fail(Code::not_found, "there is no machine " + quote(id) + ", or it is not visible to you");
-    }
-    if (!domain::may(request.caller, route.access.action(), *vm)) {
-        return fail(
-            Code::forbidden,
-            "this needs the role " + std::string{name(domain::role_for(route.access.action()))} +
-                "; you have " + std::string{name(domain::role_of(request.caller, *vm))}
-        );
-    }
-    return {};
-}
-
 Task<Reply> answer(Service& service, Request& request, std::string& allow) {
     CO_CHECK(read_target(request));
     CO_TRY(const auto* route, find_route(request, allow));

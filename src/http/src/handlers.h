@@ -41,6 +41,23 @@ Task<Reply> show_account(Service& service, Request& request);
 Task<Reply> put_account(Service& service, Request& request);
 Task<Reply> delete_account(Service& service, Request& request);
 
+Task<Reply> list_collaborators(Service& service, Request& request);
+Task<Reply> put_collaborator(Service& service, Request& request);
+Task<Reply> delete_collaborator(Service& service, Request& request);
+Task<Reply> transfer_vm(Service& service, Request& request);
+Task<Reply> accept_transfer(Service& service, Request& request);
+Task<Reply> withdraw_transfer(Service& service, Request& request);
+Task<Reply> list_transfers(Service& service, Request& request);
+
+Task<Reply> list_teams(Service& service, Request& request);
+Task<Reply> create_team(Service& service, Request& request);
+Task<Reply> show_team(Service& service, Request& request);
+Task<Reply> update_team(Service& service, Request& request);
+Task<Reply> delete_team(Service& service, Request& request);
+Task<Reply> list_members(Service& service, Request& request);
+Task<Reply> put_member(Service& service, Request& request);
+Task<Reply> delete_member(Service& service, Request& request);
+
 Task<Reply> show_health(Service& service, Request& request);
 Task<Reply> show_openapi(Service& service, Request& request);
 

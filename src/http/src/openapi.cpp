@@ -1,5 +1,6 @@
 #include "vmm/json/encode.h"
 #include "vmm/wire/messages.h"
+#include "vmm/wire/people.h"
 
 #include <set>
 
@@ -68,6 +69,24 @@ std::string schema_of() {
     }
 }
 
+template <class Add>
+void add_people(const Add& add) {
+    add("PutAccount", object_schema<wire::PutAccount>());
+    add("Account", object_schema<wire::Account>());
+    add("PutCollaborator", object_schema<wire::PutCollaborator>());
+    add("Collaborator", object_schema<wire::Collaborator>());
+    add("CollaboratorList", object_schema<wire::CollaboratorList>());
+    add("TransferVm", object_schema<wire::TransferVm>());
+    add("AcceptVm", object_schema<wire::AcceptVm>());
+    add("TransferList", object_schema<wire::TransferList>());
+    add("PutTeam", object_schema<wire::PutTeam>());
+    add("Team", object_schema<wire::Team>());
+    add("TeamList", object_schema<wire::TeamList>());
+    add("PutMember", object_schema<wire::PutMember>());
+    add("Member", object_schema<wire::Member>());
+    add("MemberList", object_schema<wire::MemberList>());
+}
+
 std::string components() {
     std::string out;
     const auto add = [&out](std::string_view name, const std::string& schema) {
@@ -91,12 +110,11 @@ std::string components() {
     add("Bytes", R"({"type":"string","format":"binary"})");
     add("StopVm", object_schema<wire::StopVm>());
     add("BootComplete", object_schema<wire::BootComplete>());
-    add("PutAccount", object_schema<wire::PutAccount>());
+    add_people(add);
     add("Vm", object_schema<wire::Vm>());
     add("VmList", object_schema<wire::VmList>());
     add("Operation", object_schema<wire::Operation>());
     add("OperationList", object_schema<wire::OperationList>());
-    add("Account", object_schema<wire::Account>());
     add("Health", object_schema<wire::Health>());
     add("Problem", object_schema<wire::Problem>());
     add("Document", R"({"type":"object"})");
@@ -127,7 +145,8 @@ std::string responses(const Route& route) {
     } else {
         const bool creates = route.body == "CreateVm" || route.body == "CloneVm" ||
                              route.body == "PublishVm" || route.body == "AddDisk" ||
-                             route.body == "ImportImage";
+                             route.body == "ImportImage" ||
+                             (route.body == "PutTeam" && route.method == "POST");
         out.append(creates ? R"("201":{"description":"Created",)" : R"("200":{"description":"Done",)");
         out.append(content(
                        route.answer == "Bytes" ? "application/octet-stream" : "application/json", route.answer
@@ -144,17 +163,24 @@ std::string responses(const Route& route) {
         .append("}");
 }
 
-std::string access_text(const Route& route) {
-    switch (route.access.kind()) {
-        case Access::Kind::anyone: return "anyone";
-        case Access::Kind::signer: return "any registered signer";
-        case Access::Kind::machine: return std::string{name(domain::role_for(route.access.action()))};
+// Who may use the route, for people and for the test that calls every one of them.
+std::string access_object(const Access& access) {
+    std::string out = R"({"on":)" + text(access.kind_name());
+    if (!access.role_name().empty()) {
+        out.append(R"(,"role":)").append(text(access.role_name()));
     }
-    return {};
+    if (access.allows_self()) {
+        out.append(R"(,"or_self":true)");
+    }
+    if (access.kind() == Access::Kind::machine) {
+        out.append(R"(,"action":)").append(text(name(access.action())));
+    }
+    return out.append("}");
 }
 
 std::string operation_object(const Route& route) {
-    std::string out = R"({"summary":)" + text(route.summary) + R"(,"x-role":)" + text(access_text(route));
+    std::string out =
+        R"({"summary":)" + text(route.summary) + R"(,"x-access":)" + access_object(route.access);
     out.append(R"(,"parameters":[)").append(parameters(route.pattern)).append("]");
     if (!route.body.empty()) {
         out.append(R"(,"requestBody":{"content":{"application/json":{"schema":)")

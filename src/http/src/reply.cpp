@@ -84,6 +84,26 @@ Result<std::optional<std::int64_t>> if_match(const Request& request) {
     return revision;
 }
 
+Result<domain::Address> address_in(const Service& service, const Request& request) {
+    auto address = service.world.signatures.parse_address(request.parameters.at("address"));
+    if (!address) {
+        return invalid("address", address.error().message());
+    }
+    return address;
+}
+
+Reply gone() {
+    Reply reply;
+    reply.status = 204;
+    return reply;
+}
+
+Result<domain::Role> role_of(const std::string& text) {
+    const auto role = domain::role_named(text);
+    return role ? Result<domain::Role>{*role}
+                : invalid("role", "expected ReadOnly, Operator, Manager or Owner, found " + quote(text));
+}
+
 std::string etag(std::int64_t revision) {
     return "\"" + std::to_string(revision) + "\"";
 }

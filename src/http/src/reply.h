@@ -43,6 +43,15 @@ Result<bool> query_flag(const Request& request, std::string_view name);
 // private, the default, or public. invalid, field "visibility".
 Result<bool> wants_public(const std::optional<std::string>& visibility);
 
+// The address in the path. invalid, field "address".
+Result<domain::Address> address_in(const Service& service, const Request& request);
+
+// 204.
+Reply gone();
+
+// ReadOnly, Operator, Manager or Owner. invalid, field "role".
+Result<domain::Role> role_of(const std::string& text);
+
 // If-Match: the revision, or nothing when the header is absent or "*".
 Result<std::optional<std::int64_t>> if_match(const Request& request);
 std::string etag(std::int64_t revision);

@@ -15,13 +15,21 @@ std::optional<std::string> unless_empty(const std::string& value) {
     return value.empty() ? std::nullopt : std::optional{value};
 }
 
+template <class T>
+void put_owner(T& out, const domain::Owner& owner) {
+    out.team = unless_empty(owner.team());
+    if (const auto account = owner.account()) {
+        out.owner = account->text();
+    }
+}
+
 }  // namespace
 
 wire::Vm represent(const domain::Vm& vm) {
     wire::Vm out;
     out.id = vm.id;
     out.name = vm.name;
-    out.owner = vm.owner.text();
+    put_owner(out, vm.owner);
     out.status = name(vm.status);
     out.status_reason = vm.status_reason;
     out.desired_power = vm.desired_power == domain::Power::on ? "on" : "off";
@@ -64,7 +72,7 @@ wire::Disk represent(const domain::Volume& volume) {
     out.id = volume.id;
     out.kind = "volume";
     out.name = volume.name;
-    out.owner = volume.owner.text();
+    put_owner(out, volume.owner);
     out.size_gib = volume.size_gib;
     out.iops = volume.tuning.iops;
     out.throughput_mbps = volume.tuning.throughput_mbps;
@@ -136,20 +144,6 @@ wire::Operation represent(const domain::Operation& operation) {
     out.requested_by = operation.requested_by.text();
     out.created_at = rfc3339(operation.created_at);
     out.updated_at = rfc3339(operation.updated_at);
-    return out;
-}
-
-wire::Account represent(const domain::Account& account, bool administrator, std::uint64_t machines) {
-    wire::Account out;
-    out.address = account.address.text();
-    out.name = account.name;
-    out.administrator = administrator;
-    out.machines = machines;
-    if (account.revision > 0) {
-        out.created_at = rfc3339(account.created_at);
-        out.updated_at = rfc3339(account.updated_at);
-    }
-    out.revision = account.revision;
     return out;
 }
 

@@ -5,8 +5,10 @@
 #include "vmm/app/images.h"
 #include "vmm/domain/account.h"
 #include "vmm/domain/operation.h"
+#include "vmm/domain/team.h"
 #include "vmm/domain/vm.h"
 #include "vmm/wire/messages.h"
+#include "vmm/wire/people.h"
 
 #include <string>
 
@@ -20,6 +22,11 @@ wire::Image represent(const app::ImageView& view);
 wire::Disk represent(const domain::Volume& volume);
 // All disks of a machine, the root disk first.
 std::vector<wire::Disk> disks_of(const domain::Vm& vm);
-wire::Account represent(const domain::Account& account, bool administrator, std::uint64_t machines);
+wire::Account represent(const domain::Account& account);
+wire::Quotas represent(const domain::Quotas& quotas);
+wire::Collaborator represent(const domain::Grant& grant);
+wire::Transfer transfer_of(const domain::Vm& vm);
+wire::Member represent(const domain::Member& member);
+wire::Team represent(const domain::Team& team);
 
 }  // namespace vmm::http

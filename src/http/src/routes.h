@@ -13,26 +13,84 @@ namespace vmm::http {
 // Who may use a route. There is no default: a row without access does not compile.
 class Access {
 public:
-    enum class Kind : std::uint8_t { anyone, signer, machine };
+    enum class Kind : std::uint8_t {
+        anyone,     // no signature is asked for
+        signer,     // any registered signer; the handler shows only what is theirs
+        machine,    // who may do the action to the machine {id}
+        receiver,   // to whom the machine {id} is offered, and administrators
+        team,       // members of the team {team} who may do the team action
+        account,    // whose account {address} is, and administrators
+        image,      // who may see, or with `own` remove, the image {name}
+        volume,     // whose volume {volume} is, or whose team's
+        operation,  // who may see the machine that the operation {op} is about, or asked for it
+    };
 
-    // No signature is asked for.
-    static constexpr Access anyone() { return Access{Kind::anyone, domain::Action::view}; }
+    static constexpr Access anyone() { return Access{Kind::anyone}; }
 
-    // Any registered signer; the handler shows only what is theirs.
-    static constexpr Access signer() { return Access{Kind::signer, domain::Action::view}; }
+    static constexpr Access signer() { return Access{Kind::signer}; }
 
-    // A signer who may do this to the machine {id}; others get 404 or 403 before the handler runs.
-    static constexpr Access on_machine(domain::Action action) { return Access{Kind::machine, action}; }
+    static constexpr Access on_machine(domain::Action action) {
+        Access access{Kind::machine};
+        access.action_ = action;
+        return access;
+    }
+
+    static constexpr Access receiver() { return Access{Kind::receiver}; }
+
+    static constexpr Access on_team(domain::TeamAction action) {
+        Access access{Kind::team};
+        access.team_action_ = action;
+        return access;
+    }
+
+    static constexpr Access on_account() { return Access{Kind::account}; }
+
+    static constexpr Access on_image(domain::Action action) {
+        Access access{Kind::image};
+        access.action_ = action;
+        return access;
+    }
+
+    static constexpr Access on_volume() { return Access{Kind::volume}; }
+
+    static constexpr Access on_operation() { return Access{Kind::operation}; }
+
+    // Those who may see it may also do this about themselves, as {address}.
+    [[nodiscard]] constexpr Access or_self() const {
+        auto access = *this;
+        access.self_ = true;
+        return access;
+    }
+
+    // Of a receiver: who may give the machine away, too.
+    [[nodiscard]] constexpr Access or_giver() const {
+        auto access = *this;
+        access.giver_ = true;
+        return access;
+    }
 
     [[nodiscard]] constexpr Kind kind() const { return kind_; }
 
     [[nodiscard]] constexpr domain::Action action() const { return action_; }
 
+    [[nodiscard]] constexpr domain::TeamAction team_action() const { return team_action_; }
+
+    [[nodiscard]] constexpr bool allows_self() const { return self_; }
+
+    [[nodiscard]] constexpr bool allows_giver() const { return giver_; }
+
+    // The kind's name, and the weakest role within it; for the API's description.
+    [[nodiscard]] std::string_view kind_name() const;
+    [[nodiscard]] std::string_view role_name() const;
+
 private:
-    constexpr Access(Kind kind, domain::Action action) : kind_{kind}, action_{action} {}
+    constexpr explicit Access(Kind kind) : kind_{kind} {}
 
     Kind kind_;
-    domain::Action action_;
+    domain::Action action_ = domain::Action::view;
+    domain::TeamAction team_action_ = domain::TeamAction::view;
+    bool self_ = false;
+    bool giver_ = false;
 };
 
 using Handler = Task<Reply> (*)(Service& service, Request& request);
@@ -69,5 +127,15 @@ struct Route {
 
 // Every route of the service, without the /v1 prefix under which each is served again.
 std::span<const Route> routes();
+
+// Its parts.
+std::span<const Route> machine_routes();
+std::span<const Route> storage_routes();
+std::span<const Route> people_routes();
+std::span<const Route> system_routes();
+
+// The request's caller may use the route; not_found or forbidden. What only the application knows is checked
+// there.
+Result<void> check_access(const Service& service, const Route& route, const Request& request);
 
 }  // namespace vmm::http

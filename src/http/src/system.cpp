@@ -22,7 +22,6 @@ Task<app::HealthReport> report(Service& service) {
 }  // namespace
 
 Task<Reply> show_health(Service& service, Request& request) {
-    (void)request;
     CO_TRY(const auto found, co_await on_application(service, report(service)));
     wire::Health health;
     health.status = name(found.status);
@@ -38,7 +37,7 @@ Task<Reply> show_health(Service& service, Request& request) {
 }
 
 Task<Reply> show_openapi(Service& service, Request& request) {
-    (void)request;
+    CO_CHECK(check_query(request, {}));
     Reply reply;
     reply.body = openapi_document(service.version);
     co_return reply;

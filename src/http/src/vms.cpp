@@ -74,8 +74,11 @@ Result<app::Registry::Filter> filter_of(const Service& service, const Request& r
             filter.label_value = text->substr(equals + 1);
         }
     }
-    if (query(request, "team") != nullptr) {
-        return invalid("team", "no machine belongs to a team");
+    if (const auto* text = query(request, "team")) {
+        if (!is_id("team", *text) || filter.owner) {
+            return invalid("team", "expected a team's id, and no owner beside it; found " + quote(*text));
+        }
+        filter.owner = domain::Owner::of_team(*text);
     }
     return filter;
 }
@@ -93,6 +96,7 @@ Task<Reply> create_vm(Service& service, Request& request) {
     order.memory_mib = wanted.memory_mib;
     order.disk_gib = wanted.disk_gib;
     order.labels = wanted.labels.value_or(std::map<std::string, std::string>{});
+    order.team = wanted.team.value_or("");
     order.start = wanted.start.value_or(true);
     co_return co_await conclude(
         service, request, service.fleet.create(request.caller, std::move(order), request.ticket)
@@ -106,8 +110,14 @@ Task<Reply> list_vms(Service& service, Request& request) {
     if (cursor != nullptr && !is_id("vm", *cursor)) {
         co_return invalid("cursor", "expected the next_cursor of an earlier page");
     }
-    const auto page =
-        service.world.registry.list(request.caller, filter, cursor == nullptr ? "" : *cursor, limit);
+    const app::Registry::Reader reader{
+        request.caller,
+        service.teams.of(request.caller.address),
+        [&](const domain::Vm& vm) {
+            return service.permissions.may(request.caller, domain::Action::view, vm);
+        }
+    };
+    const auto page = service.world.registry.list(reader, filter, cursor == nullptr ? "" : *cursor, limit);
     Reply reply;
     reply.body.reserve(page.vms.size() * 900 + 64);
     reply.body.append(R"({"vms":[)");

@@ -30,10 +30,22 @@ TEST(Routes, AreUniqueAndLiteralRowsComeBeforeParameters) {
     EXPECT_LT(at("GET", "/vms/list"), at("GET", "/vms/{id}"));
 }
 
-TEST(Routes, OfOneMachineNameAnAction) {
+// What a path names decides what its rule must be about.
+TEST(Routes, HaveARuleAboutWhatTheirPathNames) {
+    using Kind = Access::Kind;
     for (const auto& route : routes()) {
-        EXPECT_EQ(route.pattern.contains("{id}"), route.access.kind() == Access::Kind::machine)
-            << route.pattern;
+        const auto kind = route.access.kind();
+        const auto expect = [&route](std::string_view parameter, bool ruled) {
+            EXPECT_EQ(route.pattern.contains(parameter), ruled) << route.method << " " << route.pattern;
+        };
+        expect("{id}", kind == Kind::machine || kind == Kind::receiver);
+        expect("{team}", kind == Kind::team);
+        expect("{name}", kind == Kind::image);
+        expect("{volume}", kind == Kind::volume);
+        expect("{op}", kind == Kind::operation);
+        if (kind == Kind::account || route.access.allows_self()) {
+            expect("{address}", true);
+        }
     }
 }
 

@@ -28,11 +28,30 @@ struct VolumeRow {
 };
 BOOST_DESCRIBE_STRUCT(VolumeRow, (), (v, id, name, owner, size_gib, tuning, created_at))
 
+struct GrantRow {
+    std::string to;
+    std::string role;
+    std::optional<std::int64_t> expires_at;
+    std::string given_by;
+    std::int64_t given_at = 0;
+};
+BOOST_DESCRIBE_STRUCT(GrantRow, (), (to, role, expires_at, given_by, given_at))
+
+struct OfferRow {
+    std::string to;
+    bool keep_collaborators = false;
+    std::string offered_by;
+    std::int64_t offered_at = 0;
+};
+BOOST_DESCRIBE_STRUCT(OfferRow, (), (to, keep_collaborators, offered_by, offered_at))
+
 struct VmRow {
     int v = schema_version;
     std::string id;
     std::string name;
     std::string owner;
+    std::vector<GrantRow> collaborators;
+    std::optional<OfferRow> offer;
     std::string status;
     std::string status_reason;
     bool desired_on = false;
@@ -64,6 +83,8 @@ BOOST_DESCRIBE_STRUCT(
      id,
      name,
      owner,
+     collaborators,
+     offer,
      status,
      status_reason,
      desired_on,
@@ -143,16 +164,6 @@ BOOST_DESCRIBE_STRUCT(
      idempotency_key)
 )
 
-struct AccountRow {
-    int v = schema_version;
-    std::string address;
-    std::string name;
-    std::int64_t created_at = 0;
-    std::int64_t updated_at = 0;
-    std::int64_t revision = 0;
-};
-BOOST_DESCRIBE_STRUCT(AccountRow, (), (v, address, name, created_at, updated_at, revision))
-
 struct RememberedRow {
     int v = schema_version;
     std::string body_sha256;
@@ -192,7 +203,7 @@ VolumeRow row_of(const domain::Volume& volume) {
 }
 
 Result<domain::Volume> volume_of(VolumeRow row) {
-    const auto owner = Address::from_stored(row.owner);
+    const auto owner = domain::Owner::from_stored(row.owner);
     if (!owner) {
         return corrupt("its owner is not one");
     }
@@ -204,6 +215,35 @@ Result<domain::Volume> volume_of(VolumeRow row) {
         tuning_of(std::move(row.tuning)),
         {row.created_at}
     };
+}
+
+GrantRow row_of(const domain::Grant& grant) {
+    return {
+        std::string{grant.to.text()},
+        std::string{name(grant.role)},
+        ms(grant.expires_at),
+        std::string{grant.given_by.text()},
+        grant.given_at.ms
+    };
+}
+
+Result<domain::Grant> grant_of(const GrantRow& row) {
+    const auto to = Address::from_stored(row.to);
+    const auto by = Address::from_stored(row.given_by);
+    const auto role = domain::role_named(row.role);
+    if (!to || !by || !role) {
+        return corrupt("a collaborator is none");
+    }
+    return domain::Grant{*to, *role, at(row.expires_at), *by, {row.given_at}};
+}
+
+Result<domain::Offer> offer_of(const OfferRow& row) {
+    const auto to = domain::Owner::from_stored(row.to);
+    const auto by = Address::from_stored(row.offered_by);
+    if (!to || !by) {
+        return corrupt("its offer is none");
+    }
+    return domain::Offer{*to, row.keep_collaborators, *by, {row.offered_at}};
 }
 
 }  // namespace
@@ -222,6 +262,17 @@ std::string write(const domain::Vm& vm) {
     row.id = vm.id;
     row.name = vm.name;
     row.owner = vm.owner.text();
+    for (const auto& grant : vm.collaborators) {
+        row.collaborators.push_back(row_of(grant));
+    }
+    if (const auto& offer = vm.offer) {
+        row.offer = OfferRow{
+            std::string{offer->to.text()},
+            offer->keep_collaborators,
+            std::string{offer->offered_by.text()},
+            offer->offered_at.ms
+        };
+    }
     row.status = name(vm.status);
     row.status_reason = vm.status_reason;
     row.desired_on = vm.desired_power == domain::Power::on;
@@ -252,7 +303,7 @@ std::string write(const domain::Vm& vm) {
 
 Result<domain::Vm> read_vm(std::string_view text) {
     TRY(auto row, read_row<VmRow>(text));
-    const auto owner = Address::from_stored(row.owner);
+    const auto owner = domain::Owner::from_stored(row.owner);
     const auto status = domain::status_named(row.status);
     if (!owner || !status) {
         return corrupt("its owner or status is not one");
@@ -261,6 +312,13 @@ Result<domain::Vm> read_vm(std::string_view text) {
     vm.id = std::move(row.id);
     vm.name = std::move(row.name);
     vm.owner = *owner;
+    for (const auto& grant : row.collaborators) {
+        TRY(auto read, grant_of(grant));
+        vm.collaborators.push_back(std::move(read));
+    }
+    if (row.offer) {
+        TRY(vm.offer, offer_of(*row.offer));
+    }
     vm.status = *status;
     vm.status_reason = std::move(row.status_reason);
     vm.desired_power = row.desired_on ? domain::Power::on : domain::Power::off;
@@ -354,25 +412,6 @@ Result<domain::Operation> read_operation(std::string_view text) {
     operation.attempts = row.attempts;
     operation.idempotency_key = std::move(row.idempotency_key);
     return operation;
-}
-
-std::string write(const domain::Account& account) {
-    AccountRow row;
-    row.address = account.address.text();
-    row.name = account.name;
-    row.created_at = account.created_at.ms;
-    row.updated_at = account.updated_at.ms;
-    row.revision = account.revision;
-    return json::encode(row);
-}
-
-Result<domain::Account> read_account(std::string_view text) {
-    TRY(auto row, read_row<AccountRow>(text));
-    const auto address = Address::from_stored(row.address);
-    if (!address) {
-        return corrupt("its address is not one");
-    }
-    return domain::Account{*address, std::move(row.name), {row.created_at}, {row.updated_at}, row.revision};
 }
 
 std::string write(const Remembered& remembered) {

@@ -37,7 +37,7 @@ TEST(Records, ReadBackTheOperationTheyWrote) {
 }
 
 TEST(Records, RefuseWhatANewerProgramWrote) {
-    const auto newer = read_vm(R"({"v":3,"id":"vm-1"})");
+    const auto newer = read_vm(R"({"v":4,"id":"vm-1"})");
     ASSERT_FALSE(newer);
     EXPECT_EQ(newer.error().slug(), "record-newer");
 }

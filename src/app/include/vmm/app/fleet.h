@@ -22,13 +22,27 @@ struct CreateVm {
     std::optional<std::uint32_t> memory_mib;
     std::optional<std::uint32_t> disk_gib;
     std::map<std::string, std::string> labels;
+    std::string team;  // that owns it; empty: the caller does
     bool start = true;
 };
 
 struct CloneVm {
     std::string name;
     std::map<std::string, std::string> labels;
+    std::string team;  // that owns it; empty: the caller does
     bool start = false;
+};
+
+// A receiver's word, given beforehand, that they take a machine over; see domain::acceptance_text().
+struct Acceptance {
+    std::int64_t until = 0;  // Unix seconds
+    ports::Signature signature;
+};
+
+struct TransferVm {
+    domain::Owner to;
+    bool keep_collaborators = false;
+    std::optional<Acceptance> acceptance;  // then it is theirs at once
 };
 
 struct AttachDisk {
@@ -50,7 +64,7 @@ struct BootReport {
 // that the caller may not see does not exist for them: not_found.
 class Fleet {
 public:
-    explicit Fleet(World& world);
+    Fleet(World& world, Accounts& accounts, Teams& teams);
 
     // Reads the machines from the store, finds out what became of each, and removes from the host what
     // belongs to none.
@@ -115,6 +129,38 @@ public:
     Task<std::vector<domain::Volume>> volumes(domain::Caller caller);
     Task<void> remove_volume(domain::Caller caller, std::string id, Ticket ticket);
 
+    // Gives an address a role on a machine, or changes it. invalid "expires_at", conflict
+    // "too-many-collaborators".
+    Task<domain::Grant> share(
+        domain::Caller caller,
+        std::string id,
+        domain::Grant grant,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    // Ends a role. Collaborators may end their own.
+    Task<void> unshare(
+        domain::Caller caller,
+        std::string id,
+        domain::Address address,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
+    // Offers a machine to another owner, or gives it away at once when they have accepted beforehand.
+    Task<VmView> transfer(
+        domain::Caller caller,
+        std::string id,
+        TransferVm wanted,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    // Takes over what was offered, under another name when one is given. conflict "name-taken",
+    // "quota-exceeded".
+    Task<VmView> accept(domain::Caller caller, std::string id, std::string name, Ticket ticket);
+    // Takes an offer back, or declines it.
+    Task<void> withdraw(domain::Caller caller, std::string id, Ticket ticket);
+
     // Proved by its one-time token alone; unauthenticated for anything else.
     Task<VmView> boot_complete(BootReport report);
 
@@ -122,10 +168,23 @@ public:
     Task<Answer> answer(domain::Operation operation);
 
 private:
-    Result<domain::Vm> shaped(const domain::Caller& caller, const CreateVm& wanted) const;
+    Result<domain::Vm>
+    shaped(const domain::Caller& caller, const domain::Caller* for_image, const CreateVm& wanted) const;
+    [[nodiscard]] Result<void> check_owner(const domain::Caller& caller, const domain::Vm& vm) const;
     Result<std::shared_ptr<Machine>>
     find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
-    [[nodiscard]] Result<void> check_quota(const domain::Address& owner, std::uint64_t wanted) const;
+    [[nodiscard]] Result<std::shared_ptr<Machine>> present(const std::string& id) const;
+    [[nodiscard]] Result<void> check_disk_quota(const domain::Owner& owner, std::uint64_t wanted) const;
+    [[nodiscard]] bool sees_volume(const domain::Caller& caller, const domain::Volume& volume) const;
+    Result<void> check_receiver(const domain::Vm& vm, const TransferVm& wanted) const;
+    Task<void> hand_over(
+        std::shared_ptr<Machine> machine,
+        TransferVm wanted,
+        std::string name,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    Task<void> forget_grants(domain::Address address);
     Task<void> read_machines();
     Task<void> read_volumes();
     Task<Begun> begin_making(std::shared_ptr<Machine> machine, domain::Operation operation, Ticket ticket);
@@ -143,6 +202,8 @@ private:
     [[nodiscard]] std::uint64_t memory_given(const std::string& but) const;
 
     World& world_;
+    const Accounts& accounts_;
+    const Teams& teams_;
     std::map<std::string, std::shared_ptr<Machine>> machines_;
 };
 

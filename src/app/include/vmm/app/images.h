@@ -118,7 +118,7 @@ private:
     using EntryPtr = std::shared_ptr<Entry>;
 
     Result<ports::Image> bootable(const domain::Caller* caller, const std::string& name);
-    [[nodiscard]] std::uint64_t storage_used(const domain::Address& owner) const;
+    [[nodiscard]] domain::Usage held(const domain::Address& owner) const;
     [[nodiscard]] Result<std::uint64_t> room_for(const domain::Address& owner, std::uint64_t wanted) const;
     [[nodiscard]] ImageView view(const domain::Caller& caller, const domain::Image& image) const;
     [[nodiscard]] ImageView view(const domain::Caller& caller, const ports::Dropped& dropped) const;

@@ -77,6 +77,11 @@ public:
 
     Task<void> update(Change change, Ticket ticket, std::optional<std::int64_t> expected_revision);
 
+    // Stores a change of the record alone, with what else belongs to it. conflict "machine-busy" while the
+    // machine is made or deleted, precondition_failed.
+    Task<void>
+    amend(Mutation apply, ports::Transaction transaction, std::optional<std::int64_t> expected_revision);
+
     // The guest reports that it has booted. unauthenticated when it has reported before.
     Task<void> boot_completed(std::string address);
 

@@ -5,8 +5,10 @@
 #include "vmm/domain/operation.h"
 #include "vmm/ports/state_store.h"
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +28,11 @@ public:
     // The operation's write for a transaction: open ones stay, ended ones expire after a day.
     [[nodiscard]] static ports::Put record(const domain::Operation& operation);
 
-    // not_found unless the caller asked for it or is an administrator.
+    // Whether the caller may see the machine that an operation is about; nothing when there is none of that
+    // id. Set by the Fleet.
+    std::function<std::optional<bool>(const domain::Caller&, const std::string& vm)> sees;
+
+    // not_found unless the caller may see its machine; without a machine, unless they asked for it.
     [[nodiscard]] Result<domain::Operation> show(const domain::Caller& caller, const std::string& id) const;
 
     struct Page {
@@ -54,6 +60,8 @@ public:
     void forget_old(Timestamp at);
 
 private:
+    [[nodiscard]] bool visible(const domain::Caller& caller, const domain::Operation& operation) const;
+
     struct Entry {
         domain::Operation operation;
         std::vector<std::shared_ptr<asio::steady_timer>> waiting;

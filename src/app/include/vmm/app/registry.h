@@ -36,7 +36,7 @@ public:
     struct Filter {
         std::optional<domain::Status> status;
         std::string name;
-        std::optional<domain::Address> owner;
+        std::optional<domain::Owner> owner;  // an account or a team
         std::string label_key;
         std::optional<std::string> label_value;
     };
@@ -52,24 +52,40 @@ public:
     // nullptr when there is none.
     [[nodiscard]] VmView find(const std::string& id) const;
 
+    // Whose machines a caller's list is made of.
+    struct Reader {
+        domain::Caller caller;
+        std::set<std::string> teams;                     // that the caller is a member of
+        std::function<bool(const domain::Vm&)> may_see;  // the last word
+    };
+
     // Machines that the caller may see, in id order, after `after`, at most `limit`.
-    [[nodiscard]] Page list(
-        const domain::Caller& caller,
-        const Filter& filter,
-        const std::string& after,
-        std::size_t limit
-    ) const;
+    [[nodiscard]] Page
+    list(const Reader& reader, const Filter& filter, const std::string& after, std::size_t limit) const;
+
+    // Machines on which the address has a role that it was given, expired or not.
+    [[nodiscard]] std::set<std::string> shared_with(const domain::Address& address) const;
+
+    // Machines that are offered to somebody.
+    [[nodiscard]] std::vector<VmView> offered() const;
 
     [[nodiscard]] std::size_t size() const;
-    [[nodiscard]] std::size_t owned_by(const domain::Address& owner) const;
+    [[nodiscard]] std::size_t owned_by(const domain::Owner& owner) const;
 
 private:
     static bool matches(const domain::Vm& vm, const Filter& filter);
+    void index(const domain::Vm& vm);
+    void unindex(const domain::Vm& vm);
+    // The ids that the caller's relations lead to, when they are of more than one kind.
+    [[nodiscard]] std::set<std::string> related(const Reader& reader) const;
+    [[nodiscard]] const std::set<std::string>& of(const domain::Owner& owner) const;
 
     Present present_;
     mutable std::shared_mutex mutex_;
     std::map<std::string, VmView> by_id_;
-    std::unordered_map<domain::Address, std::set<std::string>, domain::AddressHash> by_owner_;
+    std::map<domain::Owner, std::set<std::string>> by_owner_;
+    std::unordered_map<domain::Address, std::set<std::string>, domain::AddressHash> by_collaborator_;
+    std::set<std::string> offered_;
 };
 
 }  // namespace vmm::app

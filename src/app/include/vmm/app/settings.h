@@ -1,6 +1,6 @@
 #pragma once
 
-#include "vmm/domain/address.h"
+#include "vmm/domain/account.h"
 
 #include <chrono>
 #include <cstdint>
@@ -26,8 +26,8 @@ struct Settings {
     std::chrono::seconds timestamp_window{300};
     Registration registration = Registration::closed;
     std::vector<domain::Address> administrators;
-    std::uint64_t account_storage_bytes = 0;  // that each account's images and disks may take; 0: no limit
-    bool refuse_untrusted_images = false;     // .form images that are unsigned or of an unknown publisher
+    domain::Quotas quotas;                 // of accounts that have none of their own
+    bool refuse_untrusted_images = false;  // .form images that are unsigned or of an unknown publisher
     std::uint64_t most_image_bytes = 2048ULL << 30;
     std::string disk_cache = "writeback";
     bool disk_trim = true;

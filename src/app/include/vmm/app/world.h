@@ -2,6 +2,7 @@
 
 #include "vmm/app/journal.h"
 #include "vmm/app/operations.h"
+#include "vmm/app/permissions.h"
 #include "vmm/app/registry.h"
 #include "vmm/app/settings.h"
 #include "vmm/base/group.h"
@@ -16,6 +17,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -39,6 +41,7 @@ struct World {
         ports::DiskStore& writes,
         const ports::Host& below,
         const ports::Signatures& proofs,
+        const Permissions& rules,
         Registry& known,
         Operations& book,
         Group& group,
@@ -51,6 +54,7 @@ struct World {
           disks{writes},
           host{below},
           signatures{proofs},
+          permissions{rules},
           registry{known},
           operations{book},
           jobs{group},
@@ -63,6 +67,7 @@ struct World {
     ports::DiskStore& disks;
     const ports::Host& host;
     const ports::Signatures& signatures;
+    const Permissions& permissions;
     Registry& registry;
     Operations& operations;
     Group& jobs;
@@ -84,8 +89,13 @@ struct World {
     std::function<void(const std::function<void(const domain::Vm&)>&)> each_machine;
     // Copies a machine's root disk, as it is now, into a new overlay at this place; set by the Fleet.
     std::function<Task<void>(std::string vm, std::filesystem::path overlay)> copy_root;
-    // Bytes that an account's images and disks take on this host; set by Images.
-    std::function<std::uint64_t(const domain::Address& owner)> storage_used;
+    // An account's images, and the bytes that they take; set by Images.
+    std::function<domain::Usage(const domain::Address& owner)> images_held;
+    // Whether the owner may have so much more, and how much of the disk; set by Quotas.
+    std::function<Result<void>(const domain::Owner& owner, const domain::Usage& wanted)> check_quota;
+    std::function<std::optional<std::uint64_t>(const domain::Owner& owner)> disk_left;
+    // The account that answers for this owner; set by Quotas.
+    std::function<domain::Address(const domain::Owner& owner)> charged;
 };
 
 }  // namespace vmm::app

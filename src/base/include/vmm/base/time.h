@@ -20,6 +20,7 @@ Timestamp now();
 
 // RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.000Z.
 std::string rfc3339(Timestamp time);
+// With or without a fraction, in UTC or with an offset. Finer than a millisecond is cut off.
 std::optional<Timestamp> parse_rfc3339(std::string_view text);
 
 }  // namespace vmm

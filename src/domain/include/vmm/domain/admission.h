@@ -30,10 +30,6 @@ inline constexpr std::uint64_t disk_reserve_mib = 64;
 // host's. invalid, with the field and the number that was exceeded.
 Result<void> check_shape(const Demand& demand, const HostCapacity& host);
 
-// How much an account's images and disks may take. conflict "storage-quota-exceeded" with the numbers, when
-// `wanted` more bytes do not fit below the quota; a quota of 0 is none.
-Result<void> check_storage(std::uint64_t used, std::uint64_t wanted, std::uint64_t quota);
-
 // A disk's tuning: limits up to 10^6, and one of the five cache modes. invalid, with the field.
 struct DiskWish {
     std::uint32_t size_gib = 1;

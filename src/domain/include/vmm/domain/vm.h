@@ -3,6 +3,8 @@
 #include "vmm/base/time.h"
 #include "vmm/domain/address.h"
 #include "vmm/domain/lifecycle.h"
+#include "vmm/domain/owner.h"
+#include "vmm/domain/roles.h"
 
 #include <cstdint>
 #include <map>
@@ -27,17 +29,38 @@ struct DiskTuning {
 struct Volume {
     std::string id;
     std::string name;
-    Address owner;
+    Owner owner;
     std::uint32_t size_gib = 1;
     DiskTuning tuning;
     Timestamp created_at;
+};
+
+// A role on one machine that somebody who does not own it was given.
+struct Grant {
+    Address to;
+    Role role = Role::read_only;
+    std::optional<Timestamp> expires_at;
+    Address given_by;
+    Timestamp given_at;
+};
+
+inline constexpr std::size_t most_collaborators = 1000;  // of one machine
+
+// A machine on its way to another owner, who has not accepted it yet.
+struct Offer {
+    Owner to;
+    bool keep_collaborators = false;
+    Address offered_by;
+    Timestamp offered_at;
 };
 
 // Everything that is known of one machine, as it is stored. Changed only by the machine's own object.
 struct Vm {
     std::string id;
     std::string name;
-    Address owner;
+    Owner owner;
+    std::vector<Grant> collaborators;  // by address
+    std::optional<Offer> offer;
     Status status = Status::creating;
     std::string status_reason;
     Power desired_power = Power::off;

@@ -1,11 +1,6 @@
 #pragma once
 
-#include "vmm/app/accounts.h"
-#include "vmm/app/fleet.h"
-#include "vmm/app/health.h"
-#include "vmm/app/images.h"
-#include "vmm/app/replay.h"
-#include "vmm/app/world.h"
+#include "vmm/app/application.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -15,30 +10,28 @@
 
 namespace vmm::http {
 
-// What the HTTP side works with. Registry, accounts' look-ups, signatures and replay are used from the
-// server's threads; the rest only on the application's executor.
+// What the HTTP side works with. Registry, permissions, signatures, replay and the look-ups of accounts and
+// teams are used from the server's threads; the rest only on the application's executor.
 struct Service {
-    Service(
-        app::World& machines,
-        app::Fleet& use_cases,
-        app::Images& boots,
-        app::Accounts& developers,
-        app::Replay& used,
-        app::Health& state,
-        asio::any_io_executor executor
-    )
-        : world{machines},
-          fleet{use_cases},
-          images{boots},
-          accounts{developers},
-          replay{used},
-          health{state},
+    Service(app::Application& app, asio::any_io_executor executor)
+        : world{app.world},
+          fleet{app.fleet},
+          images{app.images},
+          accounts{app.accounts},
+          teams{app.teams},
+          permissions{app.permissions},
+          quotas{app.quotas},
+          replay{app.replay},
+          health{app.health},
           application{std::move(executor)} {}
 
     app::World& world;
     app::Fleet& fleet;
     app::Images& images;
     app::Accounts& accounts;
+    app::Teams& teams;
+    app::Permissions& permissions;
+    app::Quotas& quotas;
     app::Replay& replay;
     app::Health& health;
     asio::any_io_executor application;

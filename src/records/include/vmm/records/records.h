@@ -4,6 +4,7 @@
 #include "vmm/domain/account.h"
 #include "vmm/domain/image.h"
 #include "vmm/domain/operation.h"
+#include "vmm/domain/team.h"
 #include "vmm/domain/vm.h"
 
 #include <string>
@@ -14,11 +15,13 @@
 // too.
 namespace vmm::records {
 
-inline constexpr int schema_version = 2;
+inline constexpr int schema_version = 3;
 
 std::string write(const domain::Vm& vm);
 std::string write(const domain::Operation& operation);
 std::string write(const domain::Account& account);
+std::string write(const domain::Team& team);
+std::string write(const domain::Member& member);
 std::string write(const domain::Volume& volume);
 std::string write(const domain::Image& image);
 
@@ -40,6 +43,8 @@ Result<domain::Operation> read_operation(std::string_view text);
 Result<domain::Volume> read_volume(std::string_view text);
 Result<domain::Image> read_image(std::string_view text);
 Result<domain::Account> read_account(std::string_view text);
+Result<domain::Team> read_team(std::string_view text);
+Result<domain::Member> read_member(std::string_view text);
 Result<Remembered> read_remembered(std::string_view text);
 
 }  // namespace vmm::records

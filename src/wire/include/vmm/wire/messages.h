@@ -26,10 +26,11 @@ struct CreateVm {
     std::optional<std::uint32_t> memory_mib;
     std::optional<std::uint32_t> disk_gib;
     std::optional<std::map<std::string, std::string>> labels;
+    std::optional<std::string> team;  // the id of the team that owns it
     std::optional<bool> start;
     static constexpr std::array required{"name"};
 };
-BOOST_DESCRIBE_STRUCT(CreateVm, (), (name, formfile, image, vcpus, memory_mib, disk_gib, labels, start))
+BOOST_DESCRIBE_STRUCT(CreateVm, (), (name, formfile, image, vcpus, memory_mib, disk_gib, labels, team, start))
 
 struct UpdateVm {
     std::optional<std::string> name;
@@ -41,10 +42,11 @@ BOOST_DESCRIBE_STRUCT(UpdateVm, (), (name, labels, disk_gib))
 struct CloneVm {
     std::string name;
     std::optional<std::map<std::string, std::string>> labels;
+    std::optional<std::string> team;
     std::optional<bool> start;
     static constexpr std::array required{"name"};
 };
-BOOST_DESCRIBE_STRUCT(CloneVm, (), (name, labels, start))
+BOOST_DESCRIBE_STRUCT(CloneVm, (), (name, labels, team, start))
 
 struct PublishVm {
     std::string name;
@@ -95,7 +97,8 @@ struct Disk {
     std::string id;
     std::string kind;  // root or volume
     std::string name;
-    std::string owner;
+    std::optional<std::string> owner;  // absent when a team owns it
+    std::optional<std::string> team;
     std::optional<std::string> vm;
     std::uint32_t size_gib = 0;
     std::optional<std::uint64_t> real_bytes;
@@ -107,7 +110,7 @@ struct Disk {
 BOOST_DESCRIBE_STRUCT(
     Disk,
     (),
-    (id, kind, name, owner, vm, size_gib, real_bytes, iops, throughput_mbps, cache, created_at)
+    (id, kind, name, owner, team, vm, size_gib, real_bytes, iops, throughput_mbps, cache, created_at)
 )
 
 struct DiskList {
@@ -211,15 +214,10 @@ struct BootComplete {
 };
 BOOST_DESCRIBE_STRUCT(BootComplete, (), (name, build_id, formnet_ip, token))
 
-struct PutAccount {
-    std::optional<std::string> name;
-};
-BOOST_DESCRIBE_STRUCT(PutAccount, (), (name))
-
 struct Vm {
     std::string id;
     std::string name;
-    std::string owner;
+    std::optional<std::string> owner;  // absent when a team owns it
     std::optional<std::string> team;
     std::string status;
     std::string status_reason;
@@ -305,31 +303,6 @@ BOOST_DESCRIBE_STRUCT(
     Operation,
     (),
     (id, kind, target, status, progress, error, requested_by, created_at, updated_at)
-)
-
-struct Account {
-    std::string address;
-    std::string name;
-    bool administrator = false;
-    std::uint64_t machines = 0;
-    std::uint64_t storage_bytes = 0;                   // that images and disks take
-    std::optional<std::uint64_t> storage_quota_bytes;  // absent: no limit
-    std::optional<std::string> created_at;
-    std::optional<std::string> updated_at;
-    std::int64_t revision = 0;
-};
-BOOST_DESCRIBE_STRUCT(
-    Account,
-    (),
-    (address,
-     name,
-     administrator,
-     machines,
-     storage_bytes,
-     storage_quota_bytes,
-     created_at,
-     updated_at,
-     revision)
 )
 
 struct Check {

@@ -1,0 +1,83 @@
+#pragma once
+
+#include "vmm/app/accounts.h"
+#include "vmm/app/fleet.h"
+#include "vmm/app/health.h"
+#include "vmm/app/images.h"
+#include "vmm/app/permissions.h"
+#include "vmm/app/quotas.h"
+#include "vmm/app/replay.h"
+#include "vmm/app/teams.h"
+#include "vmm/app/world.h"
+
+namespace vmm::app {
+
+// What the application asks of the world outside.
+struct Ports {
+    ports::StateStore& store;
+    ports::Hypervisor& hypervisor;
+    ports::ImageStore& images;
+    ports::DiskStore& disks;
+    const ports::Host& host;
+    const ports::Signatures& signatures;
+};
+
+// The whole application, its parts made in the order in which they need each other. Settings, ports and
+// executor outlive it.
+class Application {
+public:
+    Application(
+        const Settings& settings,
+        const Ports& outside,
+        asio::any_io_executor executor,
+        Registry::Present present = {}
+    )
+        : registry{std::move(present)},
+          jobs{executor},
+          starts{settings.concurrent_vm_starts},
+          operations{outside.store},
+          teams{outside.store},
+          accounts{settings, outside.store, registry, teams},
+          permissions{accounts, teams},
+          replay{outside.store},
+          world{
+              settings,
+              outside.store,
+              outside.hypervisor,
+              outside.images,
+              outside.disks,
+              outside.host,
+              outside.signatures,
+              permissions,
+              registry,
+              operations,
+              jobs,
+              starts
+          },
+          quotas{world, accounts, teams},
+          images{world},
+          fleet{world, accounts, teams},
+          health{world} {}
+
+    // Reads what is stored and takes up what was interrupted. Before the first request.
+    Task<void> load();
+
+    // Forgets what has had its time. Called every so often.
+    asio::awaitable<void> keep_house();
+
+    Registry registry;
+    Group jobs;
+    Slots starts;
+    Operations operations;
+    Teams teams;
+    Accounts accounts;
+    Permissions permissions;
+    Replay replay;
+    World world;
+    Quotas quotas;
+    Images images;
+    Fleet fleet;
+    Health health;
+};
+
+}  // namespace vmm::app

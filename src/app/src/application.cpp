@@ -1,0 +1,24 @@
+#include "vmm/app/application.h"
+
+namespace vmm::app {
+
+Task<void> Application::load() {
+    CO_CHECK(co_await teams.load());
+    CO_CHECK(co_await accounts.load());
+    CO_CHECK(co_await replay.load());
+    CO_CHECK(co_await operations.load());
+    CO_CHECK(co_await images.load());
+    CO_CHECK(co_await fleet.load());
+    co_await images.recover();
+    co_return Result<void>{};
+}
+
+asio::awaitable<void> Application::keep_house() {
+    const auto at = now();
+    (void)co_await world.store.drop_expired(at);
+    replay.forget_expired(at);
+    operations.forget_old(at);
+    co_await images.forget_old_uploads(at);
+}
+
+}  // namespace vmm::app
