@@ -140,7 +140,8 @@ Result<void> Fleet::check_receiver(const domain::Vm& vm, const TransferVm& wante
     if (until < at || until > at + longest_acceptance_s) {
         return refuse("it must end within a week from now, and not be past");
     }
-    const auto digest = world_.signatures.personal_digest(domain::acceptance_text(vm.id, wanted.to.text(), until));
+    const auto digest =
+        world_.signatures.personal_digest(domain::acceptance_text(vm.id, wanted.to.text(), until));
     const auto signer = world_.signatures.recover(digest, wanted.acceptance->signature);
     if (!signer) {
         return refuse("the signature is none");
@@ -208,10 +209,10 @@ Task<void> Fleet::hand_over(
 ) {
     const auto before = machine->vm();
     if (machine->held()) {
-        co_return fail(Error{
-            Code::conflict, "the machine is busy: the operation " + before.operation + " holds it"
-        }
-                           .with_slug("machine-busy"));
+        co_return fail(
+            Error{Code::conflict, "the machine is busy: the operation " + before.operation + " holds it"}
+                .with_slug("machine-busy")
+        );
     }
     domain::Usage comes;
     comes.machines = 1;
@@ -235,9 +236,7 @@ Task<void> Fleet::hand_over(
     if (const auto& word = wanted.acceptance) {
         // Good once: the machine may come back before it ends.
         const auto text = domain::acceptance_text(before.id, wanted.to.text(), word->until);
-        used = std::string{keys::nonces}.append("acceptance/").append(
-            to_hex(world_.signatures.sha256(text))
-        );
+        used = std::string{keys::nonces}.append("acceptance/").append(to_hex(world_.signatures.sha256(text)));
         transaction.expect.push_back({used, 0});
         transaction.puts.push_back({used, "1", Timestamp{(word->until + 1) * 1000}});
     }
@@ -263,12 +262,10 @@ Task<void> Fleet::hand_over(
     }
     auto error = std::move(stored).error();
     if (error.field() == name_key) {
-        co_return fail(
-            Error{Code::conflict, "the receiver has a machine named " + quote(called) + " already"}
-                .with_slug("name-taken")
-                .with_field("name")
-                .with_hint("accept it under another name")
-        );
+        co_return fail(Error{Code::conflict, "the receiver has a machine named " + quote(called) + " already"}
+                           .with_slug("name-taken")
+                           .with_field("name")
+                           .with_hint("accept it under another name"));
     }
     if (!used.empty() && error.field() == used) {
         co_return fail(Error{Code::conflict, "this acceptance was used before"}

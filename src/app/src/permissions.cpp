@@ -16,10 +16,9 @@ domain::Standing Permissions::standing(const domain::Caller& caller, const domai
     if (caller.delegation && caller.delegation->vm == vm.id) {
         const auto& giver = caller.delegation->giver;
         if (accounts_.active(giver)) {
-            out.of_giver =
-                accounts_.administrator(giver)
-                    ? Role::owner
-                    : domain::role_of(giver, teams_.role_in(vm.owner.team(), giver), vm, out.at);
+            out.of_giver = accounts_.administrator(giver)
+                               ? Role::owner
+                               : domain::role_of(giver, teams_.role_in(vm.owner.team(), giver), vm, out.at);
         }
     }
     return out;
@@ -53,9 +52,7 @@ Result<void> Permissions::check(const domain::Caller& caller, Action action, con
         return {};
     }
     if (!domain::may(caller, Action::view, vm, stands)) {
-        return fail(
-            Code::not_found, "there is no machine " + quote(vm.id) + ", or it is not visible to you"
-        );
+        return fail(Code::not_found, "there is no machine " + quote(vm.id) + ", or it is not visible to you");
     }
     const auto role = domain::role_of(caller, vm, stands);
     if (role >= role_for(action)) {

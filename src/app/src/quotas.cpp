@@ -62,9 +62,7 @@ Result<void> Quotas::check(const domain::Owner& owner, const domain::Usage& want
     if (most == domain::Quotas{}) {
         return {};
     }
-    return domain::check_quotas(
-        counted(account, most.disk_bytes > 0 && wanted.disk_bytes > 0), wanted, most
-    );
+    return domain::check_quotas(counted(account, most.disk_bytes > 0 && wanted.disk_bytes > 0), wanted, most);
 }
 
 std::optional<std::uint64_t> Quotas::disk_left(const domain::Owner& owner) const {

@@ -101,8 +101,8 @@ std::size_t Teams::charged_to(const domain::Address& address) const {
     }));
 }
 
-Result<domain::Team>
-Teams::check(const domain::Caller& caller, TeamAction action, const std::string& team) const {
+Result<domain::Team> Teams::check(const domain::Caller& caller, TeamAction action, const std::string& team)
+    const {
     auto found = find(team);
     const auto role = caller.administrator ? Role::owner : role_in(team, caller.address);
     if (!found || role == Role::none) {

@@ -63,7 +63,8 @@ Result<void> put(const Settings& settings, const AccountOptions& options) {
 void Vmctl::add_account_commands() {
     auto* account = command("account", "Registered developers");
     account->require_subcommand(1);
-    auto* showing = command("show", "Show an account with its usage and quotas; your own by default", account);
+    auto* showing =
+        command("show", "Show an account with its usage and quotas; your own by default", account);
     auto whose = std::make_shared<std::string>();
     showing->add_option("address", *whose, "Its address");
     action(showing, [this, whose]() -> Result<void> {

@@ -65,13 +65,11 @@ Result<std::string> resolve_offered(Client& client, const std::string& name_or_i
     if (found.size() == 1) {
         return found.front();
     }
-    return fail(
-        Error{
-            found.empty() ? Code::not_found : Code::conflict,
-            std::to_string(found.size()) + " machines named " + quote(name_or_id) + " are offered"
-        }
-            .with_hint("`vmctl transfers` shows them with their ids")
-    );
+    return fail(Error{
+        found.empty() ? Code::not_found : Code::conflict,
+        std::to_string(found.size()) + " machines named " + quote(name_or_id) + " are offered"
+    }
+                    .with_hint("`vmctl transfers` shows them with their ids"));
 }
 
 struct TransferOptions {
@@ -101,7 +99,12 @@ Result<void> transfer(const Settings& settings, const TransferOptions& options) 
     if (settings.output == "json") {
         print_json(answer);
     } else if (options.acceptance.empty()) {
-        std::printf("%s is offered to %s, who takes it over with `vmctl accept %s`\n", id.c_str(), to.c_str(), id.c_str());
+        std::printf(
+            "%s is offered to %s, who takes it over with `vmctl accept %s`\n",
+            id.c_str(),
+            to.c_str(),
+            id.c_str()
+        );
     } else {
         std::printf("%s belongs to %s\n", id.c_str(), to.c_str());
     }
@@ -133,7 +136,12 @@ Result<void> sign_acceptance(const Settings& settings, const TransferOptions& op
     TRY(const auto to, client.address_or_own(options.to));
     TRY(const auto signer, client.signer());
     const auto signature = signer.sign(domain::acceptance_text(options.vm, to, until));
-    std::printf("%lld:0x%s%02x\n", static_cast<long long>(until), to_hex(signature.rs).c_str(), 27 + signature.recovery_id);
+    std::printf(
+        "%lld:0x%s%02x\n",
+        static_cast<long long>(until),
+        to_hex(signature.rs).c_str(),
+        27 + signature.recovery_id
+    );
     return {};
 }
 
@@ -173,10 +181,13 @@ void Vmctl::add_transfer_commands() {
     auto* giving = command("transfer", "Offer a machine to an account or a team");
     auto given = std::make_shared<TransferOptions>();
     giving->add_option("vm", given->vm, "Name or id")->required();
-    giving->add_option("to", given->to, "An address, a team's id, or the name of one of your teams")->required();
+    giving->add_option("to", given->to, "An address, a team's id, or the name of one of your teams")
+        ->required();
     giving->add_flag("--keep-collaborators", given->keep, "Those who have a role on it keep it");
     giving->add_option(
-        "--acceptance", given->acceptance, "What the receiver's `vmctl acceptance` printed: then it is theirs at once"
+        "--acceptance",
+        given->acceptance,
+        "What the receiver's `vmctl acceptance` printed: then it is theirs at once"
     );
     action(giving, [this, given] { return transfer(settings_, *given); });
 
@@ -193,7 +204,8 @@ void Vmctl::add_transfer_commands() {
     taking->add_option("--name", taken->name, "Another name for it");
     action(taking, [this, taken] { return accept(settings_, *taken); });
 
-    auto* declining = command("decline", "Decline a machine that is offered to you, or take your own offer back");
+    auto* declining =
+        command("decline", "Decline a machine that is offered to you, or take your own offer back");
     auto declined = std::make_shared<std::string>();
     declining->add_option("vm", *declined, "Name or id")->required();
     action(declining, [this, declined]() -> Result<void> {
@@ -208,7 +220,8 @@ void Vmctl::add_transfer_commands() {
     auto word = std::make_shared<TransferOptions>();
     signing->add_option("vm", word->vm, "The machine's id")->required();
     signing->add_option("--for", word->to, "A team's id; you by default");
-    signing->add_option("--until", word->until, "When it ends: a time, or 30m, 12h, 7d")->capture_default_str();
+    signing->add_option("--until", word->until, "When it ends: a time, or 30m, 12h, 7d")
+        ->capture_default_str();
     action(signing, [this, word] { return sign_acceptance(settings_, *word); });
 }
 

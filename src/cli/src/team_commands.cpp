@@ -40,9 +40,7 @@ Result<void> put_member(const Settings& settings, const TeamOptions& options) {
     body.emplace_back("role", json::Value{options.role});
     TRY(const auto answer,
         client.call(
-            "PUT",
-            "/teams/" + id + "/members/" + options.address,
-            json::compact(json::Value{std::move(body)})
+            "PUT", "/teams/" + id + "/members/" + options.address, json::compact(json::Value{std::move(body)})
         ));
     print_object(settings, answer);
     return {};

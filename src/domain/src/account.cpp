@@ -28,6 +28,7 @@ Result<void> check_quotas(const Usage& used, const Usage& wanted, const Quotas& 
         const char* what;
         std::uint64_t unit;
     };
+
     static constexpr std::array kinds{
         Kind{&Quotas::machines, "machines", "machines", 1},
         Kind{&Quotas::vcpus, "vcpus", "vCPUs", 1},

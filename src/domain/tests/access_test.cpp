@@ -1,4 +1,5 @@
 #include "vmm/domain/access.h"
+
 #include "vmm/domain/account.h"
 
 #include <gtest/gtest.h>

@@ -3,9 +3,7 @@
 namespace vmm::http {
 
 wire::Quotas represent(const domain::Quotas& quotas) {
-    return {
-        quotas.machines, quotas.vcpus, quotas.memory_mib, quotas.disk_bytes, quotas.images, quotas.forks
-    };
+    return {quotas.machines, quotas.vcpus, quotas.memory_mib, quotas.disk_bytes, quotas.images, quotas.forks};
 }
 
 wire::Account represent(const domain::Account& account) {

@@ -47,21 +47,117 @@ constexpr std::array table{
         "Nothing",
         ""
     },
-    Route{"GET", "/vms/{id}/collaborators", view, list_collaborators, "Who has which role on a machine, beside its owner", "", "CollaboratorList"},
-    Route{"PUT", "/vms/{id}/collaborators/{address}", share, put_collaborator, "Give an address a role on a machine, until expires_at", "PutCollaborator", "Collaborator"},
-    Route{"DELETE", "/vms/{id}/collaborators/{address}", share.or_self(), delete_collaborator, "End the role of an address on a machine; anyone may end their own", "Nothing", ""},
-    Route{"POST", "/vms/{id}/transfer", share, transfer_vm, "Offer a machine to an account or a team; with the receiver's acceptance it is theirs at once", "TransferVm", "Vm"},
-    Route{"POST", "/vms/{id}/transfer/accept", receiver, accept_transfer, "Take over a machine that is offered to you, or to a team in which you are an Owner", "AcceptVm", "Vm"},
-    Route{"DELETE", "/vms/{id}/transfer", share_or_receive, withdraw_transfer, "Take an offer back, or decline it", "Nothing", ""},
-    Route{"GET", "/transfers", signer, list_transfers, "Machines that are offered to you, or by you", "", "TransferList"},
+    Route{
+        "GET",
+        "/vms/{id}/collaborators",
+        view,
+        list_collaborators,
+        "Who has which role on a machine, beside its owner",
+        "",
+        "CollaboratorList"
+    },
+    Route{
+        "PUT",
+        "/vms/{id}/collaborators/{address}",
+        share,
+        put_collaborator,
+        "Give an address a role on a machine, until expires_at",
+        "PutCollaborator",
+        "Collaborator"
+    },
+    Route{
+        "DELETE",
+        "/vms/{id}/collaborators/{address}",
+        share.or_self(),
+        delete_collaborator,
+        "End the role of an address on a machine; anyone may end their own",
+        "Nothing",
+        ""
+    },
+    Route{
+        "POST",
+        "/vms/{id}/transfer",
+        share,
+        transfer_vm,
+        "Offer a machine to an account or a team; with the receiver's acceptance it is theirs at once",
+        "TransferVm",
+        "Vm"
+    },
+    Route{
+        "POST",
+        "/vms/{id}/transfer/accept",
+        receiver,
+        accept_transfer,
+        "Take over a machine that is offered to you, or to a team in which you are an Owner",
+        "AcceptVm",
+        "Vm"
+    },
+    Route{
+        "DELETE",
+        "/vms/{id}/transfer",
+        share_or_receive,
+        withdraw_transfer,
+        "Take an offer back, or decline it",
+        "Nothing",
+        ""
+    },
+    Route{
+        "GET",
+        "/transfers",
+        signer,
+        list_transfers,
+        "Machines that are offered to you, or by you",
+        "",
+        "TransferList"
+    },
     Route{"GET", "/teams", signer, list_teams, "The teams that you are a member of", "", "TeamList"},
-    Route{"POST", "/teams", signer, create_team, "Make a team; you become its first Owner, and its machines count against your quota", "PutTeam", "Team"},
+    Route{
+        "POST",
+        "/teams",
+        signer,
+        create_team,
+        "Make a team; you become its first Owner, and its machines count against your quota",
+        "PutTeam",
+        "Team"
+    },
     Route{"GET", "/teams/{team}", see_team, show_team, "One team", "", "Team"},
     Route{"PATCH", "/teams/{team}", manage_team, update_team, "Change a team's name", "PutTeam", "Team"},
-    Route{"DELETE", "/teams/{team}", manage_team, delete_team, "Delete a team that owns nothing", "Nothing", ""},
-    Route{"GET", "/teams/{team}/members", see_team, list_members, "The members of a team, a page at a time", "", "MemberList"},
-    Route{"PUT", "/teams/{team}/members/{address}", manage_team, put_member, "Make an address a member of a team, or change its role", "PutMember", "Member"},
-    Route{"DELETE", "/teams/{team}/members/{address}", manage_team.or_self(), delete_member, "Remove a member from a team; anyone may leave", "Nothing", ""},
+    Route{
+        "DELETE",
+        "/teams/{team}",
+        manage_team,
+        delete_team,
+        "Delete a team that owns nothing",
+        "Nothing",
+        ""
+    },
+    Route{
+        "GET",
+        "/teams/{team}/members",
+        see_team,
+        list_members,
+        "The members of a team, a page at a time",
+        "",
+        "MemberList"
+    },
+    Route{
+        "PUT",
+        "/teams/{team}/members/{address}",
+        manage_team,
+        put_member,
+        "Make an address a member of a team, or change its role",
+        "PutMember",
+        "Member"
+    },
+    Route{
+        "DELETE",
+        "/teams/{team}/members/{address}",
+        manage_team.or_self(),
+        delete_member,
+        "Remove a member from a team; anyone may leave",
+        "Nothing",
+        ""
+    },
 };
 
 }  // namespace

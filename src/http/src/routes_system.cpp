@@ -7,7 +7,6 @@
 namespace vmm::http {
 namespace {
 
-
 constexpr Access anyone = Access::anyone();
 constexpr Access signer = Access::signer();
 constexpr Access on_operation = Access::on_operation();

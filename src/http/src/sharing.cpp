@@ -73,7 +73,8 @@ Task<Reply> put_collaborator(Service& service, Request& request) {
         grant.expires_at = parse_rfc3339(*wanted.expires_at);
         if (!grant.expires_at) {
             co_return invalid(
-                "expires_at", "expected a time such as 2030-01-31T12:00:00Z, found " + quote(*wanted.expires_at)
+                "expires_at",
+                "expected a time such as 2030-01-31T12:00:00Z, found " + quote(*wanted.expires_at)
             );
         }
     }
@@ -90,9 +91,8 @@ Task<Reply> delete_collaborator(Service& service, Request& request) {
     CO_TRY(const auto expected, if_match(request));
     CO_CHECK(body_of<wire::Nothing>(request));
     CO_TRY(const auto address, address_in(service, request));
-    auto ending = service.fleet.unshare(
-        request.caller, request.parameters.at("id"), address, request.ticket, expected
-    );
+    auto ending =
+        service.fleet.unshare(request.caller, request.parameters.at("id"), address, request.ticket, expected);
     CO_CHECK(co_await on_application(service, std::move(ending)));
     request.unstored_ticket = false;
     co_return gone();

@@ -113,9 +113,8 @@ Task<Reply> delete_member(Service& service, Request& request) {
     CO_CHECK(check_query(request, {}));
     CO_CHECK(body_of<wire::Nothing>(request));
     CO_TRY(const auto address, address_in(service, request));
-    auto removing = service.teams.remove_member(
-        request.caller, request.parameters.at("team"), address, request.ticket
-    );
+    auto removing =
+        service.teams.remove_member(request.caller, request.parameters.at("team"), address, request.ticket);
     CO_CHECK(co_await on_application(service, std::move(removing)));
     request.unstored_ticket = false;
     co_return gone();

@@ -13,6 +13,7 @@ namespace vmm::domain {
 class Owner {
 public:
     Owner() = default;
+
     Owner(const Address& account) : account_{account} {}  // NOLINT(google-explicit-constructor)
 
     static Owner of_team(std::string id) {

@@ -11,8 +11,8 @@
 // What travels in bodies about accounts, teams, and who may do what.
 namespace vmm::wire {
 
-// Of an account and the teams that it is charged for. In an answer's `quotas` 0 is no limit; in a request 0 is
-// that too, and what is absent follows the configuration.
+// Of an account and the teams that it is charged for. In an answer's `quotas` 0 is no limit; in a request 0
+// is that too, and what is absent follows the configuration.
 struct Quotas {
     std::optional<std::uint64_t> machines;
     std::optional<std::uint64_t> vcpus;
@@ -96,11 +96,7 @@ struct Transfer {
     std::string offered_by;
     std::string offered_at;
 };
-BOOST_DESCRIBE_STRUCT(
-    Transfer,
-    (),
-    (vm, name, owner, team, to, keep_collaborators, offered_by, offered_at)
-)
+BOOST_DESCRIBE_STRUCT(Transfer, (), (vm, name, owner, team, to, keep_collaborators, offered_by, offered_at))
 
 struct TransferList {
     std::vector<Transfer> transfers;
