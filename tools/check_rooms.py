@@ -7,7 +7,7 @@ import sys
 
 SRC = pathlib.Path(__file__).resolve().parent.parent / "src"
 ONLY_IN = {  # header prefix -> the rooms that may include it
-    "boost/beast": {"http", "fetch"}, "boost/json": {"json"}, "boost/describe": {"json", "wire", "form", "cli", "images"}, "boost/url": {"http", "fetch"},
+    "boost/beast": {"http", "fetch"}, "boost/json": {"json"}, "boost/describe": {"json", "wire", "proofs", "form", "cli", "images"}, "boost/url": {"http", "fetch"},
     "boost/asio": {"base", "app", "http", "fetch", "qemu", "sqlite", "images", "daemon", "cli"}, "sqlite3.h": {"sqlite"},
     "secp256k1": {"crypto"}, "cryptopp/": {"crypto"}, "openssl/": {"crypto", "cli"}, "zstd": {"form"}, "seccomp.h": set(), "toml++": {"daemon", "cli"}, "CLI/": {"daemon", "cli"},
     "spdlog": {"base", "app", "http", "qemu", "images", "daemon"}, "linux/": {"qemu", "images"},

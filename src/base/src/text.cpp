@@ -69,6 +69,47 @@ std::optional<std::vector<std::uint8_t>> from_hex(std::string_view text) {
     return bytes;
 }
 
+namespace {
+constexpr std::string_view base64url_digits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+}  // namespace
+
+std::string to_base64url(std::string_view bytes) {
+    std::string out;
+    std::uint32_t held = 0;
+    int bits = 0;
+    for (const char c : bytes) {
+        held = (held << 8) | static_cast<unsigned char>(c);
+        for (bits += 8; bits >= 6; bits -= 6) {
+            out.push_back(base64url_digits[(held >> (bits - 6)) & 63]);
+        }
+    }
+    if (bits > 0) {
+        out.push_back(base64url_digits[(held << (6 - bits)) & 63]);
+    }
+    return out;
+}
+
+std::optional<std::string> from_base64url(std::string_view text) {
+    std::string out;
+    std::uint32_t held = 0;
+    int bits = 0;
+    for (const char c : text) {
+        const auto digit = base64url_digits.find(c);
+        if (digit == std::string_view::npos) {
+            return std::nullopt;
+        }
+        held = (held << 6) | static_cast<std::uint32_t>(digit);
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            out.push_back(static_cast<char>(held >> bits));
+        }
+    }
+    // What is left over must be zero, so that a text has one spelling.
+    return bits < 6 && (held & ((1U << bits) - 1)) == 0 ? std::optional{std::move(out)} : std::nullopt;
+}
+
 std::string_view trim(std::string_view text) {
     const auto first = text.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos) {

@@ -4,6 +4,8 @@
 
 #include <cryptopp/keccak.h>
 #include <cryptopp/sha3.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -34,6 +36,21 @@ ports::Digest sha3_256(std::string_view data) {
 ports::Digest sha256(std::string_view data) {
     ports::Digest digest{};
     SHA256(bytes_of(data), data.size(), digest.data());
+    return digest;
+}
+
+ports::Digest hmac_sha256(std::string_view key, std::string_view data) {
+    ports::Digest digest{};
+    unsigned size = digest.size();
+    HMAC(
+        EVP_sha256(),
+        key.data(),
+        static_cast<int>(key.size()),
+        bytes_of(data),
+        data.size(),
+        digest.data(),
+        &size
+    );
     return digest;
 }
 

@@ -80,6 +80,14 @@ public:
 
     [[nodiscard]] ports::Digest sha256(std::string_view data) const override { return crypto::sha256(data); }
 
+    [[nodiscard]] ports::Digest keccak256(std::string_view data) const override {
+        return crypto::keccak256(data);
+    }
+
+    [[nodiscard]] ports::Digest hmac_sha256(std::string_view key, std::string_view data) const override {
+        return crypto::hmac_sha256(key, data);
+    }
+
     [[nodiscard]] ports::Digest sha3_256(std::string_view data) const override {
         return crypto::sha3_256(data);
     }

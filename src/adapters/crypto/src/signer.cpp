@@ -59,7 +59,10 @@ Signer::~Signer() {
 }
 
 ports::Signature Signer::sign(std::string_view message) const {
-    const auto digest = personal_digest(message);
+    return sign_digest(personal_digest(message));
+}
+
+ports::Signature Signer::sign_digest(const ports::Digest& digest) const {
     secp256k1_ecdsa_recoverable_signature recoverable;
     ports::Signature signature;
     (void

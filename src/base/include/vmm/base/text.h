@@ -17,6 +17,10 @@ std::string to_hex(std::span<const std::uint8_t> bytes);
 // Bytes of hex text, either case, "0x" optional. Nothing when a digit is not hex or one is left over.
 std::optional<std::vector<std::uint8_t>> from_hex(std::string_view text);
 
+// RFC 4648 section 5, without padding.
+std::string to_base64url(std::string_view bytes);
+std::optional<std::string> from_base64url(std::string_view text);
+
 // The whole text as a decimal number of this type, or nothing.
 template <std::integral T>
 std::optional<T> parse_number(std::string_view text) {

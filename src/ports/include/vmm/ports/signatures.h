@@ -37,6 +37,8 @@ public:
     [[nodiscard]] virtual Result<domain::Address> parse_address(std::string_view text) const = 0;
 
     [[nodiscard]] virtual Digest sha256(std::string_view data) const = 0;
+    [[nodiscard]] virtual Digest keccak256(std::string_view data) const = 0;
+    [[nodiscard]] virtual Digest hmac_sha256(std::string_view key, std::string_view data) const = 0;
     [[nodiscard]] virtual Digest sha3_256(std::string_view data) const = 0;
 };
 

@@ -30,6 +30,8 @@ public:
 
     // EIP-191 signature, deterministic (RFC 6979), s in the lower half.
     [[nodiscard]] ports::Signature sign(std::string_view message) const;
+    // The same of a digest that was made another way, such as EIP-712 makes it.
+    [[nodiscard]] ports::Signature sign_digest(const ports::Digest& digest) const;
 
 private:
     Signer() = default;

@@ -1,0 +1,43 @@
+#include "vmm/proofs/ledger.h"
+
+#include "vmm/base/text.h"
+#include "vmm/json/decode.h"
+#include "vmm/json/encode.h"
+#include "vmm/json/write.h"
+
+#include <algorithm>
+
+#include "ledger_text.h"
+
+namespace vmm::proofs {
+
+std::string write(const LedgerRecord& record) {
+    return json::encode(record);
+}
+
+Result<LedgerRecord> read_ledger_record(std::string_view line) {
+    TRY(const auto value, json::parse(line));
+    return json::decode<LedgerRecord>(value);
+}
+
+std::string hash_of(const ports::Signatures& signatures, const LedgerRecord& record) {
+    auto value = json::parse(json::encode(record));
+    auto& members = *value->as<json::Object>();
+    std::erase_if(members, [](const auto& member) { return member.first == "hash"; });
+    return to_hex(signatures.sha256(json::canonical(*value)));
+}
+
+std::string head_text(const LedgerHead& head) {
+    return "vmm-service ledger: record " + std::to_string(head.seq) + " has the hash " + head.hash + " at " +
+           head.at;
+}
+
+std::string write_base(const LedgerMark& base) {
+    return json::encode(BaseLine{base});
+}
+
+std::string write_head(const LedgerHead& head) {
+    return json::encode(HeadLine{head});
+}
+
+}  // namespace vmm::proofs
