@@ -23,7 +23,7 @@ ON_MACHINE = {
     "POST /vm/{id}/add_disk": "Manager", "PATCH /vms/{id}/disks/{disk}": "Manager", "DELETE /vms/{id}/disks/{disk}": "Manager",
     "POST /vm/{id}/remove_device": "Manager",
     "DELETE /vms/{id}": "Owner", "POST /vm/{id}/delete": "Owner", "PUT /vms/{id}/collaborators/{address}": "Owner",
-    "DELETE /vms/{id}/collaborators/{address}": "Owner", "POST /vms/{id}/transfer": "Owner",
+    "DELETE /vms/{id}/collaborators/{address}": "Owner", "POST /vms/{id}/transfer": "Owner", "GET /vms/{id}/revocations": "Owner",
 }
 ON_TEAM = {
     "GET /teams/{team}": "ReadOnly", "GET /teams/{team}/members": "ReadOnly", "PATCH /teams/{team}": "Owner", "DELETE /teams/{team}": "Owner",
@@ -33,9 +33,11 @@ ON_OFFER = {"POST /vms/{id}/transfer/accept": {"receiver"}, "DELETE /vms/{id}/tr
 ON_ACCOUNT = {"GET /accounts/{address}", "PUT /accounts/{address}", "DELETE /accounts/{address}"}
 ANY_SIGNER = {
     "GET /openapi.json", "POST /vm/create", "POST /vms", "GET /vms", "GET /vms/list", "GET /volumes", "GET /images", "POST /images",
-    "GET /operations", "GET /transfers", "GET /teams", "POST /teams",
+    "GET /operations", "GET /transfers", "GET /teams", "POST /teams", "GET /auth/whoami", "POST /auth/logout", "GET /auth/sessions",
+    "DELETE /auth/sessions", "DELETE /auth/sessions/{session}", "POST /capabilities/revoke", "GET /audit", "GET /audit/head",
 }
-PUBLIC = {"GET /health", "POST /vm/boot_complete"}
+ADMINISTRATORS = {"GET /audit/export"}
+PUBLIC = {"GET /health", "POST /vm/boot_complete", "GET /auth/nonce", "POST /auth/login"}
 # What only the application can tell is asked for without the trick, in tests of their own below.
 BY_APPLICATION = {
     "GET /images/{name}", "DELETE /images/{name}", "GET /images/{name}/content", "DELETE /volumes/{volume}", "GET /operations/{op}",
@@ -118,7 +120,7 @@ def let_through(world, route, signer, **parameters):
     answer = world.service.call(method, path + "?nobody_knows=1", None if method == "GET" else {}, signer)
     if answer.status == 422 and answer.code == "unknown-parameter":
         return True
-    assert (answer.status, answer.code) in ((403, "role-too-low"), (404, "not-found"), (403, "not-offered")), (route, answer)
+    assert (answer.status, answer.code) in ((403, "role-too-low"), (404, "not-found"), (403, "not-offered"), (403, "not-administrator")), (route, answer)
     return answer.status
 
 
@@ -130,7 +132,7 @@ def expected(has, needs):
 
 def test_every_route_has_a_rule_and_the_promised_one(table):
     promised = {**ON_MACHINE, **ON_TEAM}
-    known = set(promised) | set(ON_OFFER) | ON_ACCOUNT | ANY_SIGNER | PUBLIC | BY_APPLICATION
+    known = set(promised) | set(ON_OFFER) | ON_ACCOUNT | ANY_SIGNER | ADMINISTRATORS | PUBLIC | BY_APPLICATION
     assert set(table) == known, {"without a promise": set(table) - known, "without a route": known - set(table)}
     for route, role in promised.items():
         assert table[route]["role"] == role, route
@@ -193,7 +195,11 @@ def test_routes_about_an_account(world):
 def test_routes_for_any_signer(world):
     for route in ANY_SIGNER:
         for name, signer in world.people.items():
-            assert let_through(world, route, signer) is True, (route, name)
+            assert let_through(world, route, signer, session="sess-1") is True, (route, name)
+    for route in ADMINISTRATORS:
+        assert let_through(world, route, world.service.admin) is True, route
+        for name, signer in world.people.items():
+            assert let_through(world, route, signer) == 403, (route, name)
 
 
 def test_strangers_to_the_service_and_the_suspended_get_nothing(world, table):
@@ -201,7 +207,7 @@ def test_strangers_to_the_service_and_the_suspended_get_nothing(world, table):
     service, nobody, suspended = world.service, Signer(), world.person("suspended")
     world.put(world.owner, f"/vms/{world.machine}/collaborators/{suspended.address}", role="Owner")
     world.put(service.admin, f"/accounts/{suspended.address}", status="suspended")
-    values = {"id": world.machine, "team": world.team, "address": suspended.address, "name": "tiny", "disk": "root", "volume": "x", "op": "op-1"}
+    values = {"id": world.machine, "team": world.team, "address": suspended.address, "name": "tiny", "disk": "root", "volume": "x", "op": "op-1", "session": "sess-1"}
     for route in table:
         method, path = route.split(" ")
         for name, value in values.items():

@@ -29,6 +29,14 @@ void Ticket::add_to(ports::Transaction& transaction, const std::string& operatio
         transaction.puts.push_back({idempotency_key, records::write(bound), now().plus(idempotency_lifetime)}
         );
     }
+    if (draft) {
+        draft->record.operation = operation;
+        if (draft->record.about.empty()) {
+            draft->record.about = target;
+        }
+        draft->open = true;
+        transaction.puts.push_back({draft->key, proofs::write(draft->record), {}});
+    }
 }
 
 Task<void> Replay::load() {
@@ -47,8 +55,12 @@ Task<void> Replay::load() {
 }
 
 Result<Ticket> Replay::claim(const domain::Address& address, const ports::Digest& digest, Timestamp expires) {
+    return claim(std::string{address.text()}.append("/").append(to_hex(digest)), expires);
+}
+
+Result<Ticket> Replay::claim(const std::string& what, Timestamp expires) {
     Ticket ticket;
-    ticket.replay_key = std::string{keys::nonces}.append(address.text()).append("/").append(to_hex(digest));
+    ticket.replay_key = std::string{keys::nonces}.append(what);
     ticket.replay_expires = expires;
     const std::lock_guard lock{mutex_};
     if (used_.size() >= most_held) {
@@ -63,13 +75,6 @@ Result<Ticket> Replay::claim(const domain::Address& address, const ports::Digest
                         .with_hint("sign again with a new X-Timestamp; fractions of a second are accepted"));
     }
     return ticket;
-}
-
-Task<void> Replay::remember(Ticket ticket) {
-    ports::Transaction transaction;
-    transaction.puts.push_back({ticket.replay_key, "1", ticket.replay_expires});
-    CO_CHECK(co_await store_.commit(std::move(transaction)));
-    co_return Result<void>{};
 }
 
 void Replay::forget_expired(Timestamp at) {

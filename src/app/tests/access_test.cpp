@@ -20,7 +20,9 @@ TEST(Replay, TakesAPairOnceAlsoAfterARestart) {
     ASSERT_TRUE(ticket);
     EXPECT_EQ(replay.claim(ada, {}, later).error().slug(), "replayed-request");
     EXPECT_TRUE(replay.claim(eve, {}, later)) << "another's pair";
-    ASSERT_TRUE(test::run(replay.remember(*ticket)));
+    ports::Transaction intent;
+    ticket->add_to(intent, "op-1", "vm-1");
+    ASSERT_TRUE(test::run(store.commit(std::move(intent))));
     Replay after{store};
     ASSERT_TRUE(test::run(after.load()));
     EXPECT_FALSE(after.claim(ada, {}, later));

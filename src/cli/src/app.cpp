@@ -15,6 +15,11 @@ Vmctl::Vmctl()
     app_->fallthrough();
     app_->add_option("--url", settings_.url, "Where the service is (VMM_URL; http://127.0.0.1:3003)");
     app_->add_option("--key", settings_.key, "Name or file of the key to sign with (VMM_KEY; default)");
+    app_->add_option(
+        "--capability",
+        settings_.capability,
+        "A capability, or a file that holds one, to act by (VMM_CAPABILITY)"
+    );
     app_->add_option("-o,--output", settings_.output, "table or json")
         ->check(CLI::IsMember({"table", "json"}));
     app_->add_option(
@@ -32,6 +37,8 @@ Vmctl::Vmctl()
     add_sharing_commands();
     add_transfer_commands();
     add_team_commands();
+    add_access_commands();
+    add_audit_commands();
     add_service_commands();
     app_->footer(
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 service "

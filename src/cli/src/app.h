@@ -31,6 +31,8 @@ private:
     void add_sharing_commands();
     void add_transfer_commands();
     void add_team_commands();
+    void add_access_commands();
+    void add_audit_commands();
     void add_image_commands();
     void add_image_file_commands(CLI::App* image);
     void add_disk_commands();

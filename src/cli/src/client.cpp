@@ -87,6 +87,9 @@ Client::signature(const std::string& method, const std::string& target, const st
     headers.emplace_back("X-Recovery-ID", std::to_string(signature.recovery_id));
     headers.emplace_back("X-Timestamp", time);
     headers.emplace_back("X-Address", key.address().text());
+    if (!settings_.capability.empty()) {
+        headers.emplace_back("X-Capability", settings_.capability);
+    }
     return headers;
 }
 

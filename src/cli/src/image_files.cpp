@@ -5,9 +5,6 @@
 #include "vmm/crypto/sha256.h"
 #include "vmm/fetch/stream.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +15,7 @@
 #include <filesystem>
 
 #include "bar.h"
+#include "receive.h"
 
 namespace vmm::cli {
 namespace {
@@ -25,18 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto idle_limit = std::chrono::milliseconds{60000};
-
-// Runs one task on a loop of its own.
-template <class T>
-Result<T> complete(Task<T> task) {
-    asio::io_context loop;
-    std::optional<Result<T>> out;
-    asio::co_spawn(loop, std::move(task), [&out](const std::exception_ptr& thrown, Result<T> result) {
-        out = thrown ? fail(Code::internal, "the transfer failed") : std::move(result);
-    });
-    loop.run();
-    return *std::move(out);
-}
 
 Result<std::string> hash_part(int file, std::uint64_t from, std::uint64_t to, const ProgressView& progress) {
     crypto::Sha256 hash;
@@ -272,52 +258,8 @@ Result<void> pull(const Settings& settings, const std::string& name, const std::
     TRY(auto url, fetch::parse_url(settings.url));
     url.target = target;
     std::string expected;
-    const auto receive = [](fetch::Url from,
-                            std::vector<std::pair<std::string, std::string>> with,
-                            int to,
-                            std::uint64_t at,
-                            ProgressView progress) -> Task<std::string> {
-        fetch::Rules rules;
-        CO_TRY(
-            const auto answer,
-            co_await fetch::Download::open(std::move(from), std::move(with), std::move(rules))
-        );
-        if (answer->status() != 200 && answer->status() != 206) {
-            std::string problem(4096, '\0');
-            CO_TRY(const auto got, co_await answer->read(problem.data(), problem.size()));
-            const auto body = json::parse(problem.substr(0, got));
-            co_return fail(Error{
-                answer->status() == 404 ? Code::not_found : Code::conflict,
-                body ? std::string{body->text_or("detail", "")}
-                     : "the service answered with status " + std::to_string(answer->status())
-            });
-        }
-        at = answer->status() == 206 ? at : 0;
-        if (const auto length = answer->headers().find("content-length"); length != answer->headers().end()) {
-            progress->total = at + parse_number<std::uint64_t>(length->second).value_or(0);
-        }
-        std::string block(1 << 20, '\0');
-        while (true) {
-            CO_TRY(const auto got, co_await answer->read(block.data(), block.size()));
-            if (got == 0) {
-                break;
-            }
-            if (::pwrite(to, block.data(), got, static_cast<off_t>(at)) != static_cast<ssize_t>(got)) {
-                co_return fail(os_error("writing the image"));
-            }
-            at += got;
-            progress->done = at;
-        }
-        if (::ftruncate(to, static_cast<off_t>(at)) != 0) {
-            co_return fail(os_error("writing the image"));
-        }
-        const auto etag = answer->headers().find("etag");
-        co_return etag == answer->headers().end()
-            ? std::string{}
-            : std::string{etag->second.substr(1, etag->second.size() - 2)};
-    };
     CHECK(with_bar("receiving " + name, [&](const ProgressView& progress) -> Result<void> {
-        TRY(expected, complete(receive(url, headers, out.get(), have, progress)));
+        TRY(expected, complete(receive_into(out.get(), have, url, headers, progress)));
         return {};
     }));
     if (::fstat(out.get(), &info) != 0) {

@@ -61,6 +61,14 @@ std::string environment(const char* name) {
     return value == nullptr ? "" : value;
 }
 
+Result<std::string> text_or_file(const std::string& given) {
+    if (given.starts_with("cap1.")) {
+        return given;
+    }
+    TRY(const auto content, read_file(given));
+    return std::string{trim(content)};
+}
+
 std::filesystem::path config_folder() {
     const auto given = environment("XDG_CONFIG_HOME");
     const std::filesystem::path base =
@@ -71,6 +79,10 @@ std::filesystem::path config_folder() {
 Result<void> complete(Settings& settings) {
     take(settings.url, environment("VMM_URL"));
     take(settings.key, environment("VMM_KEY"));
+    take(settings.capability, environment("VMM_CAPABILITY"));
+    if (!settings.capability.empty()) {
+        TRY(settings.capability, text_or_file(settings.capability));
+    }
     CHECK(read_file_into(settings));
     take(settings.url, "http://127.0.0.1:3003");
     take(settings.key, "default");

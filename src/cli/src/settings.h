@@ -13,6 +13,7 @@ struct Settings {
     std::string key;     // --key, VMM_KEY, key: a name, a file, or (environment only) 64 hex digits
     std::string output;  // -o, output: table or json
     std::string password_file;
+    std::string capability;  // --capability, VMM_CAPABILITY: a token, or a file that holds one
     int timeout_s = 120;
 };
 
@@ -21,6 +22,9 @@ std::filesystem::path config_folder();
 
 // Fills what the flags left empty. invalid with file and line.
 Result<void> complete(Settings& settings);
+
+// A capability: the text itself, or what the file of this name holds.
+Result<std::string> text_or_file(const std::string& given);
 
 // A variable of the environment, or empty.
 std::string environment(const char* name);

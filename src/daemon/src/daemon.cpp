@@ -123,6 +123,10 @@ Result<app::Settings> app_settings(const Config& config, const ports::Signatures
         settings.disk_throughput_mbps =
             static_cast<std::uint32_t>(config.integer("max_disk_throughput_mbps"));
     }
+    settings.session_lifetime = std::chrono::minutes{config.integer("session_lifetime")};
+    settings.audit_retention = std::chrono::days{config.integer("audit_retention_days")};
+    settings.audit_most_records = quota("audit_max_records");
+    settings.audit_archive_dir = config.text("audit_archive_dir");
     settings.vm_dir = config.text("vm_dir");
     settings.images_dir = config.text("images_dir");
     TRY(settings.administrators, addresses(config, "admin_addresses", signatures));
@@ -142,6 +146,20 @@ image_settings(const Config& config, const std::string& owner, const ports::Sign
     settings.allow_private_addresses = config.flag("allow_private_image_urls");
     settings.ca_file = config.text("image_ca_file");
     return settings;
+}
+
+// Without a name of its own the service is what this host alone can call it.
+proofs::SignInRules sign_in_rules(const Config& config, std::uint16_t port) {
+    proofs::SignInRules rules;
+    rules.domains = config.list("siwe_domains");
+    if (rules.domains.empty()) {
+        for (const auto* host : {"localhost", "127.0.0.1", "[::1]"}) {
+            rules.domains.push_back(std::string{host} + ":" + std::to_string(port));
+        }
+    }
+    rules.chain_id = config.integer("siwe_chain_id");
+    rules.window = std::chrono::seconds{config.integer("auth_timestamp_window")};
+    return rules;
 }
 
 Result<void> make_folder(const Config& config, std::string_view key) {
@@ -220,6 +238,8 @@ public:
         TRY(const auto identity, complete(loop_, load_identity(*store_)));
         CHECK(claim_folder(config_.text("vm_dir"), identity.store));
         settings_.node_id = identity.node;
+        settings_.secret = identity.secret;
+        identity_key_ = identity.key;
         TRY(server_, http::bind_server(server_settings()));
         TRY(auto image_wishes, image_settings(config_, identity.store, *signatures_));
         TRY(images_, images::create_image_store(loop_.get_executor(), image_wishes, *signatures_));
@@ -280,6 +300,11 @@ private:
         host_ = host::create_host();
         const app::Ports outside{*store_, *hypervisor_, *images_, *disks_, *host_, *signatures_};
         app_ = std::make_unique<app::Application>(settings_, outside, loop_.get_executor(), &http::present);
+        const auto signer = crypto::Signer::from_bytes(identity_key_);
+        app_->ledger.service = {
+            std::string{signer->address().text()},
+            [signer = *signer](std::string_view message) { return signer.sign(message); }
+        };
         app_->world.render = &http::render;
         app_->images.render = &http::render_image;
         service_ = std::make_unique<http::Service>(*app_, loop_.get_executor());
@@ -287,6 +312,8 @@ private:
         service_->request_timeout = std::chrono::seconds{config_.integer("api_request_timeout")};
         service_->max_body_bytes = static_cast<std::size_t>(config_.integer("api_max_body_size"));
         service_->clock_ns = &wall_clock_ns;
+        service_->sign_in = sign_in_rules(config_, server_->port());
+        service_->cors_origins = config_.list("cors_origins");
     }
 
     asio::awaitable<void> keep_house() {
@@ -319,6 +346,7 @@ private:
 
     const Config& config_;
     app::Settings settings_;
+    std::array<std::uint8_t, 32> identity_key_{};
     std::unique_ptr<ports::Signatures> signatures_;
     std::unique_ptr<ports::StateStore> store_;
     asio::io_context loop_{1};

@@ -14,6 +14,8 @@ namespace vmm::daemon {
 struct Identity {
     std::string store;  // 32 hex digits
     std::array<std::uint8_t, 20> node{};
+    std::string secret;                  // that nonces are made with
+    std::array<std::uint8_t, 32> key{};  // that the ledger's end is signed with
 };
 
 Task<Identity> load_identity(ports::StateStore& store);

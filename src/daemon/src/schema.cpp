@@ -77,6 +77,44 @@ constexpr std::array schema{
         "Seconds that a request's X-Timestamp may be off"
     ),
 
+    integer("Access", "session_lifetime", "480", 1, 43200, "Minutes that a session lasts"),
+    text(
+        "Access",
+        "siwe_domains",
+        "",
+        "host[:port],... that sign-in messages may be for; this host's loopback names when empty"
+    ),
+    integer("Access", "siwe_chain_id", "1", 1, 9007199254740991, "Chain id of sign-in messages"),
+    text(
+        "Access",
+        "cors_origins",
+        "",
+        "Origins whose pages may call the API, separated by commas; none when empty"
+    ),
+
+    integer(
+        "Ledger",
+        "audit_retention_days",
+        "0",
+        0,
+        36500,
+        "Days that records stay in the store; 0 keeps them"
+    ),
+    integer(
+        "Ledger",
+        "audit_max_records",
+        "0",
+        0,
+        1000000000,
+        "Records that stay in the store; 0 is no limit"
+    ),
+    text(
+        "Ledger",
+        "audit_archive_dir",
+        "",
+        "Folder to which records go that leave the store; empty drops them"
+    ),
+
     integer(
         "Quotas",
         "account_machines",

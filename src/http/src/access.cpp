@@ -60,6 +60,12 @@ Result<void> check_access(const Service& service, const Route& route, const Requ
             CHECK(service.teams.check(request.caller, access.team_action(), request.parameters.at("team")));
             return {};
         case Kind::account: return check_account(service, request);
+        case Kind::administrator:
+            return request.caller.administrator
+                       ? Result<void>{}
+                       : fail(Error{Code::forbidden, "this is for administrators"}.with_slug(
+                             "not-administrator"
+                         ));
         case Kind::anyone:
         case Kind::signer:
         case Kind::image:
@@ -74,6 +80,7 @@ std::string_view Access::kind_name() const {
         case Kind::anyone: return "anyone";
         case Kind::signer: return "signer";
         case Kind::machine: return "machine";
+        case Kind::administrator: return "administrator";
         case Kind::receiver: return allows_giver() ? "giver-or-receiver" : "receiver";
         case Kind::team: return "team";
         case Kind::account: return "account";
@@ -94,6 +101,7 @@ std::string_view Access::role_name() const {
         case Kind::volume: return "Owner";
         case Kind::anyone:
         case Kind::signer:
+        case Kind::administrator:
         case Kind::operation: return "";
     }
     return "";

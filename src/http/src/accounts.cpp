@@ -69,7 +69,6 @@ Task<Reply> put_account(Service& service, Request& request) {
     CO_TRY(auto change, change_of(std::move(wanted)));
     auto putting = service.accounts.put(request.caller, address, std::move(change), expected, request.ticket);
     CO_TRY(const auto account, co_await on_application(service, std::move(putting)));
-    request.unstored_ticket = false;
     co_return co_await account_reply(service, account);
 }
 
@@ -80,7 +79,6 @@ Task<Reply> delete_account(Service& service, Request& request) {
     CO_CHECK(
         co_await on_application(service, service.accounts.remove(request.caller, address, request.ticket))
     );
-    request.unstored_ticket = false;
     co_return gone();
 }
 

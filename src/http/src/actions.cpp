@@ -61,7 +61,6 @@ Task<Reply> conclude(Service& service, Request& request, Task<app::Begun> beginn
     CO_TRY(
         const auto seen, co_await on_application(service, see_through(service, std::move(beginning), limit))
     );
-    request.unstored_ticket = seen.begun.recalled;
     if (seen.begun.first_answer) {
         co_return first_answer(*seen.begun.first_answer);
     }

@@ -129,7 +129,6 @@ Task<Reply> update_disk(Service& service, Request& request) {
             service,
             service.fleet.tune(request.caller, id, disk, std::move(tuning), std::move(ticket), expected)
         ));
-        request.unstored_ticket = false;
         ticket = app::Ticket{};
         expected.reset();
     }
@@ -171,7 +170,6 @@ Task<Reply> delete_volume(Service& service, Request& request) {
     const auto id = request.parameters.at("volume");
     CO_CHECK(co_await on_application(service, service.fleet.remove_volume(request.caller, id, request.ticket))
     );
-    request.unstored_ticket = false;
     Reply reply;
     reply.status = 204;
     co_return reply;

@@ -1,5 +1,6 @@
 #include "vmm/base/text.h"
 
+#include <boost/asio/post.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <spdlog/spdlog.h>
@@ -142,11 +143,30 @@ Task<Reply> answer(Service& service, Request& request, std::string& allow) {
     CO_CHECK(check_twins(*route, request));
     CO_CHECK(read_body(request));
     if (route->access.kind() != Access::Kind::anyone) {
-        CO_CHECK(co_await authenticate(service, request));
+        CO_CHECK(co_await authenticate(service, *route, request));
         CO_CHECK(bind_idempotency_key(service, request));
         CO_CHECK(check_access(service, *route, request));
     }
     co_return co_await route->handler(service, request);
+}
+
+// Seals the request's record in the ledger, now that its answer is known.
+asio::awaitable<void> record(Service& service, Request& request, int status, std::string code) {
+    const auto draft = request.ticket.draft;
+    if (!draft) {
+        co_return;
+    }
+    draft->record.status = status;
+    draft->record.code = std::move(code);
+    draft->record.outcome = status < 400                                      ? "allowed"
+                            : status == 401 || status == 403 || status == 404 ? "denied"
+                                                                              : "refused";
+    if (draft->open) {
+        asio::post(service.application, [&ledger = service.ledger, draft] { ledger.seal(draft); });
+    } else {
+        // Nothing was stored; the signature is used all the same, also after a restart.
+        (void)co_await on_application(service, service.ledger.append(request.ticket));
+    }
 }
 
 asio::awaitable<Result<Reply>> guarded(Service& service, Request& request, std::string& allow) {
@@ -175,11 +195,8 @@ asio::awaitable<Reply> handle(Service& service, Request request) {
     const auto began = std::chrono::steady_clock::now();
     std::string allow;
     auto reply = co_await guarded(service, request, allow);
-    if (request.unstored_ticket && !request.ticket.replay_key.empty()) {
-        // Refused before anything was stored; the signature is used all the same, also after a restart.
-        (void)co_await on_application(service, service.replay.remember(request.ticket));
-    }
     Reply out = reply ? *std::move(reply) : problem(reply.error(), request.request_id);
+    co_await record(service, request, out.status, reply ? std::string{} : std::string{reply.error().slug()});
     if (out.status == 405) {
         out.headers.emplace_back("Allow", allow);
     }

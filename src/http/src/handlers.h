@@ -58,6 +58,19 @@ Task<Reply> list_members(Service& service, Request& request);
 Task<Reply> put_member(Service& service, Request& request);
 Task<Reply> delete_member(Service& service, Request& request);
 
+Task<Reply> show_nonce(Service& service, Request& request);
+Task<Reply> login(Service& service, Request& request);
+Task<Reply> logout(Service& service, Request& request);
+Task<Reply> show_whoami(Service& service, Request& request);
+Task<Reply> list_sessions(Service& service, Request& request);
+Task<Reply> end_session(Service& service, Request& request);
+Task<Reply> revoke_capability(Service& service, Request& request);
+Task<Reply> list_revocations(Service& service, Request& request);
+
+Task<Reply> list_audit(Service& service, Request& request);
+Task<Reply> show_audit_head(Service& service, Request& request);
+Task<Reply> export_audit(Service& service, Request& request);
+
 Task<Reply> show_health(Service& service, Request& request);
 Task<Reply> show_openapi(Service& service, Request& request);
 

@@ -165,7 +165,6 @@ Task<Reply> upload(Service& service, Request& request) {
     if (begun.before) {
         co_return co_await conclude(service, request, already(*std::move(begun.before)));
     }
-    request.unstored_ticket = false;
     if (!begun.incoming) {
         auto reply = json_reply(201, represent(begun.image));
         reply.headers.emplace_back("Location", "/images/" + name);
@@ -270,7 +269,6 @@ Task<Reply> delete_image(Service& service, Request& request) {
     CO_CHECK(body_of<wire::Nothing>(request));
     const auto name = request.parameters.at("name");
     CO_CHECK(co_await on_application(service, service.images.remove(request.caller, name, request.ticket)));
-    request.unstored_ticket = false;
     Reply reply;
     reply.status = 204;
     co_return reply;

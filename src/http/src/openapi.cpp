@@ -1,4 +1,6 @@
 #include "vmm/json/encode.h"
+#include "vmm/proofs/ledger_json.h"
+#include "vmm/wire/auth.h"
 #include "vmm/wire/messages.h"
 #include "vmm/wire/people.h"
 
@@ -69,6 +71,13 @@ std::string schema_of() {
     }
 }
 
+// A page of the ledger; written by hand elsewhere, from records that are JSON already.
+struct AuditList {
+    std::vector<proofs::LedgerRecord> records;
+    std::optional<std::string> next_cursor;
+};
+BOOST_DESCRIBE_STRUCT(AuditList, (), (records, next_cursor))
+
 template <class Add>
 void add_people(const Add& add) {
     add("PutAccount", object_schema<wire::PutAccount>());
@@ -83,6 +92,17 @@ void add_people(const Add& add) {
     add("Team", object_schema<wire::Team>());
     add("TeamList", object_schema<wire::TeamList>());
     add("PutMember", object_schema<wire::PutMember>());
+    add("Nonce", object_schema<wire::Nonce>());
+    add("Login", object_schema<wire::Login>());
+    add("LoggedIn", object_schema<wire::LoggedIn>());
+    add("Whoami", object_schema<wire::Whoami>());
+    add("SessionList", object_schema<wire::SessionList>());
+    add("RevokeCapability", object_schema<wire::RevokeCapability>());
+    add("Revocation", object_schema<wire::Revocation>());
+    add("RevocationList", object_schema<wire::RevocationList>());
+    add("LedgerHead", object_schema<proofs::LedgerHead>());
+    add("AuditList", object_schema<AuditList>());
+    add("JsonLines", R"({"type":"string"})");
     add("Member", object_schema<wire::Member>());
     add("MemberList", object_schema<wire::MemberList>());
 }
@@ -146,10 +166,13 @@ std::string responses(const Route& route) {
         const bool creates = route.body == "CreateVm" || route.body == "CloneVm" ||
                              route.body == "PublishVm" || route.body == "AddDisk" ||
                              route.body == "ImportImage" ||
-                             (route.body == "PutTeam" && route.method == "POST");
+                             (route.body == "PutTeam" && route.method == "POST") || route.body == "Login";
         out.append(creates ? R"("201":{"description":"Created",)" : R"("200":{"description":"Done",)");
         out.append(content(
-                       route.answer == "Bytes" ? "application/octet-stream" : "application/json", route.answer
+                       route.answer == "Bytes"       ? "application/octet-stream"
+                       : route.answer == "JsonLines" ? "application/jsonl"
+                                                     : "application/json",
+                       route.answer
                    ))
             .append("}");
     }

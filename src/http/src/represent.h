@@ -7,6 +7,8 @@
 #include "vmm/domain/operation.h"
 #include "vmm/domain/team.h"
 #include "vmm/domain/vm.h"
+#include "vmm/proofs/capability.h"
+#include "vmm/wire/auth.h"
 #include "vmm/wire/messages.h"
 #include "vmm/wire/people.h"
 
@@ -26,6 +28,7 @@ wire::Account represent(const domain::Account& account);
 wire::Quotas represent(const domain::Quotas& quotas);
 wire::Collaborator represent(const domain::Grant& grant);
 wire::Transfer transfer_of(const domain::Vm& vm);
+wire::CapabilityShown represent(const proofs::Capability& capability);
 wire::Member represent(const domain::Member& member);
 wire::Team represent(const domain::Team& team);
 

@@ -3,8 +3,10 @@
 #include "vmm/app/ticket.h"
 #include "vmm/base/files.h"
 #include "vmm/domain/access.h"
+#include "vmm/domain/session.h"
 #include "vmm/http/service.h"
 #include "vmm/json/value.h"
+#include "vmm/proofs/capability.h"
 
 #include <boost/asio/co_spawn.hpp>
 
@@ -51,8 +53,10 @@ struct Request {
     std::map<std::string, std::string, std::less<>> parameters;  // from the route's pattern
     std::vector<std::pair<std::string, std::string>> query;
     domain::Caller caller;
-    app::Ticket ticket;  // of a mutating request
-    bool unstored_ticket = false;
+    std::string auth;                              // signature, session or legacy, once it is known
+    std::optional<domain::Session> session;        // that the request came in
+    std::optional<proofs::Capability> capability;  // that came with it, verified
+    app::Ticket ticket;                            // of a mutating request
 
     [[nodiscard]] const std::string* header(std::string_view name) const {
         const auto found = std::ranges::find(headers, name, &std::pair<std::string, std::string>::first);

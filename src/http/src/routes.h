@@ -14,8 +14,9 @@ namespace vmm::http {
 class Access {
 public:
     enum class Kind : std::uint8_t {
-        anyone,     // no signature is asked for
-        signer,     // any registered signer; the handler shows only what is theirs
+        anyone,  // no signature is asked for
+        signer,  // any registered signer; the handler shows only what is theirs
+        administrator,
         machine,    // who may do the action to the machine {id}
         receiver,   // to whom the machine {id} is offered, and administrators
         team,       // members of the team {team} who may do the team action
@@ -28,6 +29,8 @@ public:
     static constexpr Access anyone() { return Access{Kind::anyone}; }
 
     static constexpr Access signer() { return Access{Kind::signer}; }
+
+    static constexpr Access administrator() { return Access{Kind::administrator}; }
 
     static constexpr Access on_machine(domain::Action action) {
         Access access{Kind::machine};

@@ -75,6 +75,15 @@ constexpr std::array table{
         ""
     },
     Route{
+        "GET",
+        "/vms/{id}/revocations",
+        share,
+        list_revocations,
+        "Capabilities of a machine that have been called back",
+        "",
+        "RevocationList"
+    },
+    Route{
         "POST",
         "/vms/{id}/transfer",
         share,

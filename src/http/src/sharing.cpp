@@ -82,7 +82,6 @@ Task<Reply> put_collaborator(Service& service, Request& request) {
         request.caller, request.parameters.at("id"), std::move(grant), request.ticket, expected
     );
     CO_TRY(const auto given, co_await on_application(service, std::move(sharing)));
-    request.unstored_ticket = false;
     co_return json_reply(200, represent(given));
 }
 
@@ -94,7 +93,6 @@ Task<Reply> delete_collaborator(Service& service, Request& request) {
     auto ending =
         service.fleet.unshare(request.caller, request.parameters.at("id"), address, request.ticket, expected);
     CO_CHECK(co_await on_application(service, std::move(ending)));
-    request.unstored_ticket = false;
     co_return gone();
 }
 
@@ -112,7 +110,6 @@ Task<Reply> transfer_vm(Service& service, Request& request) {
         request.caller, request.parameters.at("id"), std::move(order), request.ticket, expected
     );
     CO_TRY(const auto vm, co_await on_application(service, std::move(giving)));
-    request.unstored_ticket = false;
     co_return vm_reply(vm);
 }
 
@@ -123,7 +120,6 @@ Task<Reply> accept_transfer(Service& service, Request& request) {
         request.caller, request.parameters.at("id"), std::move(wanted.name).value_or(""), request.ticket
     );
     CO_TRY(const auto vm, co_await on_application(service, std::move(taking)));
-    request.unstored_ticket = false;
     co_return vm_reply(vm);
 }
 
@@ -132,7 +128,6 @@ Task<Reply> withdraw_transfer(Service& service, Request& request) {
     CO_CHECK(body_of<wire::Nothing>(request));
     auto ending = service.fleet.withdraw(request.caller, request.parameters.at("id"), request.ticket);
     CO_CHECK(co_await on_application(service, std::move(ending)));
-    request.unstored_ticket = false;
     co_return gone();
 }
 

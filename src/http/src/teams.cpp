@@ -37,7 +37,6 @@ Task<Reply> create_team(Service& service, Request& request) {
     CO_TRY(auto wanted, body_of<wire::PutTeam>(request));
     auto making = service.teams.create(request.caller, std::move(wanted.name), request.ticket);
     CO_TRY(const auto team, co_await on_application(service, std::move(making)));
-    request.unstored_ticket = false;
     auto reply = team_reply(service, request, team, 201);
     reply.headers.emplace_back("Location", "/teams/" + team.id);
     co_return reply;
@@ -60,7 +59,6 @@ Task<Reply> update_team(Service& service, Request& request) {
         request.caller, request.parameters.at("team"), std::move(wanted.name), expected, request.ticket
     );
     CO_TRY(const auto team, co_await on_application(service, std::move(renaming)));
-    request.unstored_ticket = false;
     co_return team_reply(service, request, team, 200);
 }
 
@@ -69,7 +67,6 @@ Task<Reply> delete_team(Service& service, Request& request) {
     CO_CHECK(body_of<wire::Nothing>(request));
     auto removing = service.teams.remove(request.caller, request.parameters.at("team"), request.ticket);
     CO_CHECK(co_await on_application(service, std::move(removing)));
-    request.unstored_ticket = false;
     co_return gone();
 }
 
@@ -105,7 +102,6 @@ Task<Reply> put_member(Service& service, Request& request) {
         request.caller, request.parameters.at("team"), address, role, request.ticket
     );
     CO_TRY(const auto member, co_await on_application(service, std::move(putting)));
-    request.unstored_ticket = false;
     co_return json_reply(200, represent(member));
 }
 
@@ -116,7 +112,6 @@ Task<Reply> delete_member(Service& service, Request& request) {
     auto removing =
         service.teams.remove_member(request.caller, request.parameters.at("team"), address, request.ticket);
     CO_CHECK(co_await on_application(service, std::move(removing)));
-    request.unstored_ticket = false;
     co_return gone();
 }
 

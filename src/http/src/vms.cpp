@@ -160,7 +160,6 @@ Task<Reply> update_vm(Service& service, Request& request) {
                 service, service.fleet.update(request.caller, id, std::move(change), request.ticket, expected)
             )
         );
-        request.unstored_ticket = false;
     }
     if (!wanted.disk_gib) {
         co_return vm_reply(**changed);

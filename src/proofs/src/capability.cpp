@@ -29,9 +29,7 @@ std::unexpected<Error> bad(std::string why) {
 }
 
 std::unexpected<Error> refused(std::string_view slug, std::string why) {
-    return fail(
-        Error{Code::unauthenticated, std::move(why)}.with_slug(slug).with_field("X-Capability")
-    );
+    return fail(Error{Code::unauthenticated, std::move(why)}.with_slug(slug).with_field("X-Capability"));
 }
 
 // EIP-712 pads everything to words of 32 bytes.
@@ -74,7 +72,8 @@ Result<domain::Actions> actions_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
-ports::Digest link_digest(const ports::Signatures& signatures, const Link& link, const ports::Digest& parent) {
+ports::Digest
+link_digest(const ports::Signatures& signatures, const Link& link, const ports::Digest& parent) {
     std::string actions;
     for (const auto& action : link.actions) {
         add_word(actions, signatures.keccak256(action));
@@ -189,7 +188,8 @@ verify_capability(const ports::Signatures& signatures, const std::vector<Link>& 
                 link.expires > out.expires) {
                 return refused(
                     "capability-widened",
-                    "a link gives more than the one before it: another machine, more actions, or a longer time"
+                    "a link gives more than the one before it: another machine, more actions, or a longer "
+                    "time"
                 );
             }
             out.delegation.actions = actions;

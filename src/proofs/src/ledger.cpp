@@ -1,13 +1,10 @@
-#include "vmm/proofs/ledger.h"
-
 #include "vmm/base/text.h"
 #include "vmm/json/decode.h"
 #include "vmm/json/encode.h"
 #include "vmm/json/write.h"
+#include "vmm/proofs/ledger_json.h"
 
 #include <algorithm>
-
-#include "ledger_text.h"
 
 namespace vmm::proofs {
 

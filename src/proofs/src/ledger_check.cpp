@@ -1,12 +1,10 @@
 #include "vmm/base/text.h"
 #include "vmm/json/decode.h"
 #include "vmm/proofs/capability.h"
-#include "vmm/proofs/ledger.h"
+#include "vmm/proofs/ledger_json.h"
 #include "vmm/proofs/sign_in.h"
 
 #include <algorithm>
-
-#include "ledger_text.h"
 
 namespace vmm::proofs {
 namespace {
@@ -153,7 +151,9 @@ void LedgerCheck::check_message(const LedgerRecord& record) {
         fits = record.message.starts_with(begins.append(":"));
     }
     if (!fits) {
-        find("record " + std::to_string(record.seq) + " says that something else was asked for than was signed");
+        find(
+            "record " + std::to_string(record.seq) + " says that something else was asked for than was signed"
+        );
     }
 }
 
@@ -175,8 +175,9 @@ void LedgerCheck::check_capability(const LedgerRecord& record) {
 
 void LedgerCheck::add_head(LedgerHead head) {
     const auto signature = signature_of(head.signature);
-    const auto signer = signature ? signatures_.recover(signatures_.personal_digest(head_text(head)), *signature)
-                                  : Result<domain::Address>{fail(Code::malformed, "none")};
+    const auto signer = signature
+                            ? signatures_.recover(signatures_.personal_digest(head_text(head)), *signature)
+                            : Result<domain::Address>{fail(Code::malformed, "none")};
     if (!signer || signer->text() != head.signer) {
         find("the head is not signed by " + head.signer);
     } else if (!expected_.signer.empty() && !equals_ignoring_case(expected_.signer, head.signer)) {

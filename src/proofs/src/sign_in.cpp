@@ -190,7 +190,9 @@ std::string make_nonce(const ports::Signatures& signatures, std::string_view key
 Result<Timestamp>
 check_nonce(const ports::Signatures& signatures, std::string_view key, std::string_view nonce, Timestamp at) {
     const auto bad_nonce = [] {
-        return refused("bad-nonce", "the nonce is not one that this service gave within the last ten minutes");
+        return refused(
+            "bad-nonce", "the nonce is not one that this service gave within the last ten minutes"
+        );
     };
     if (nonce.size() <= mac_digits || nonce.size() > 80) {
         return bad_nonce();

@@ -1,5 +1,6 @@
-#include "vmm/crypto/signatures.h"
 #include "vmm/proofs/capability.h"
+
+#include "vmm/crypto/signatures.h"
 
 #include <gtest/gtest.h>
 

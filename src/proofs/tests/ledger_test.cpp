@@ -1,7 +1,8 @@
+#include "vmm/proofs/ledger.h"
+
 #include "vmm/base/text.h"
 #include "vmm/base/time.h"
 #include "vmm/crypto/signatures.h"
-#include "vmm/proofs/ledger.h"
 
 #include <gtest/gtest.h>
 
@@ -52,7 +53,8 @@ protected:
         return out;
     }
 
-    std::vector<std::string> checked(const std::vector<std::string>& all, LedgerCheck::Expected expected = {}) {
+    std::vector<std::string>
+    checked(const std::vector<std::string>& all, LedgerCheck::Expected expected = {}) {
         LedgerCheck check{*signatures, std::move(expected)};
         for (const auto& line : all) {
             check.add(line);
@@ -79,7 +81,10 @@ protected:
 
 TEST_F(LedgerTest, ThatIsWholeIsFoundWhole) {
     EXPECT_TRUE(checked(lines()).empty());
-    EXPECT_TRUE(checked(lines(), {std::string{service.address().text()}, LedgerMark{3, records[2].hash}, false}).empty());
+    EXPECT_TRUE(
+        checked(lines(), {std::string{service.address().text()}, LedgerMark{3, records[2].hash}, false})
+            .empty()
+    );
 }
 
 TEST_F(LedgerTest, EveryChangedByteIsFound) {

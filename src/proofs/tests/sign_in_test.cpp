@@ -1,5 +1,6 @@
-#include "vmm/crypto/signatures.h"
 #include "vmm/proofs/sign_in.h"
+
+#include "vmm/crypto/signatures.h"
 
 #include <gtest/gtest.h>
 
@@ -61,10 +62,11 @@ TEST_F(SignInTest, ReadsEveryPart) {
 }
 
 TEST_F(SignInTest, ReadsWhatHasOnlyTheRequiredParts) {
-    const auto least = "vmm.example:3003 wants you to sign in with your Ethereum account:\n"
-                       "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf\n\n\n"
-                       "URI: http://vmm.example:3003\nVersion: 1\nChain ID: 1\nNonce: 12345678\n"
-                       "Issued At: 2026-01-31T12:00:00Z";
+    const auto least =
+        "vmm.example:3003 wants you to sign in with your Ethereum account:\n"
+        "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf\n\n\n"
+        "URI: http://vmm.example:3003\nVersion: 1\nChain ID: 1\nNonce: 12345678\n"
+        "Issued At: 2026-01-31T12:00:00Z";
     EXPECT_EQ(refusal(least), "");
 }
 
@@ -78,8 +80,10 @@ TEST_F(SignInTest, RefusesWhatIsNotGoodNow) {
     EXPECT_EQ(refusal(whole, "2026-01-31T12:10:00Z"), "message-expired");
     EXPECT_EQ(refusal(whole, "2026-01-31T11:50:00Z"), "message-not-yet-valid");
     EXPECT_EQ(refusal(whole, "2026-01-31T11:57:00Z"), "") << "within the window that clocks may differ";
-    EXPECT_EQ(refusal(with("Expiration Time: 2026-01-31T12:10:00Z\n", ""), "2026-02-01T12:10:00Z"), "message-expired")
-        << "an old message without an end";
+    EXPECT_EQ(
+        refusal(with("Expiration Time: 2026-01-31T12:10:00Z\n", ""), "2026-02-01T12:10:00Z"),
+        "message-expired"
+    ) << "an old message without an end";
 }
 
 TEST_F(SignInTest, RefusesWhatTheGrammarDoesNotHave) {

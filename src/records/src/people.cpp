@@ -56,7 +56,79 @@ struct MemberRow {
 };
 BOOST_DESCRIBE_STRUCT(MemberRow, (), (v, team, address, role, since))
 
+struct SessionRow {
+    int v = schema_version;
+    std::string id;
+    std::string address;
+    std::string token_hash;
+    std::string peer;
+    std::string agent;
+    std::int64_t created_at = 0;
+    std::int64_t expires_at = 0;
+};
+BOOST_DESCRIBE_STRUCT(SessionRow, (), (v, id, address, token_hash, peer, agent, created_at, expires_at))
+
+struct RevocationRow {
+    int v = schema_version;
+    std::string id;
+    std::string vm;
+    std::string by;
+    std::int64_t at = 0;
+    std::int64_t expires_at = 0;
+};
+BOOST_DESCRIBE_STRUCT(RevocationRow, (), (v, id, vm, by, at, expires_at))
+
 }  // namespace
+
+std::string write(const domain::Session& session) {
+    return json::encode(SessionRow{
+        schema_version,
+        session.id,
+        std::string{session.address.text()},
+        session.token_hash,
+        session.peer,
+        session.agent,
+        session.created_at.ms,
+        session.expires_at.ms
+    });
+}
+
+Result<domain::Session> read_session(std::string_view text) {
+    TRY(auto row, read_row<SessionRow>(text));
+    const auto address = Address::from_stored(row.address);
+    if (!address) {
+        return corrupt("its address is not one");
+    }
+    return domain::Session{
+        std::move(row.id),
+        *address,
+        std::move(row.token_hash),
+        std::move(row.peer),
+        std::move(row.agent),
+        {row.created_at},
+        {row.expires_at}
+    };
+}
+
+std::string write(const domain::Revocation& revocation) {
+    return json::encode(RevocationRow{
+        schema_version,
+        revocation.id,
+        revocation.vm,
+        std::string{revocation.by.text()},
+        revocation.at.ms,
+        revocation.expires_at.ms
+    });
+}
+
+Result<domain::Revocation> read_revocation(std::string_view text) {
+    TRY(auto row, read_row<RevocationRow>(text));
+    const auto by = Address::from_stored(row.by);
+    if (!by) {
+        return corrupt("its address is not one");
+    }
+    return domain::Revocation{std::move(row.id), std::move(row.vm), *by, {row.at}, {row.expires_at}};
+}
 
 std::string write(const domain::Account& account) {
     AccountRow row;

@@ -4,9 +4,12 @@
 #include "vmm/app/fleet.h"
 #include "vmm/app/health.h"
 #include "vmm/app/images.h"
+#include "vmm/app/ledger.h"
 #include "vmm/app/permissions.h"
 #include "vmm/app/quotas.h"
 #include "vmm/app/replay.h"
+#include "vmm/app/revocations.h"
+#include "vmm/app/sessions.h"
 #include "vmm/app/teams.h"
 #include "vmm/app/world.h"
 
@@ -39,7 +42,10 @@ public:
           teams{outside.store},
           accounts{settings, outside.store, registry, teams},
           permissions{accounts, teams},
+          sessions{settings, outside.store, outside.signatures},
+          revocations{outside.store, permissions},
           replay{outside.store},
+          ledger{settings, outside.store, outside.signatures, jobs},
           world{
               settings,
               outside.store,
@@ -72,7 +78,10 @@ public:
     Teams teams;
     Accounts accounts;
     Permissions permissions;
+    Sessions sessions;
+    Revocations revocations;
     Replay replay;
+    Ledger ledger;
     World world;
     Quotas quotas;
     Images images;

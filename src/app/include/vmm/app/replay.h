@@ -13,7 +13,7 @@
 namespace vmm::app {
 
 // The memory of signatures that have been used. Filled from the store at start; a claim becomes durable with
-// the request's intent, or by remember() for a request that had none. Thread-safe.
+// the request's intent, or with its record in the ledger when it had none. Thread-safe.
 class Replay {
 public:
     explicit Replay(ports::StateStore& store) : store_{store} {}
@@ -24,8 +24,8 @@ public:
     // held.
     Result<Ticket> claim(const domain::Address& address, const ports::Digest& digest, Timestamp expires);
 
-    // Makes a claim durable that no intent has stored.
-    Task<void> remember(Ticket ticket);
+    // The same of anything else that is good once, such as a sign-in message's nonce.
+    Result<Ticket> claim(const std::string& what, Timestamp expires);
 
     void forget_expired(Timestamp at);
 

@@ -33,6 +33,11 @@ struct Settings {
     bool disk_trim = true;
     std::uint32_t disk_iops = 0;  // of a disk that says nothing else; 0: no limit
     std::uint32_t disk_throughput_mbps = 0;
+    std::chrono::minutes session_lifetime{480};
+    std::string secret;                       // of this store, that nonces are made with
+    std::chrono::hours audit_retention{0};    // 0: records stay
+    std::uint64_t audit_most_records = 0;     // 0: as many as there are
+    std::filesystem::path audit_archive_dir;  // where records go that leave the store; empty: nowhere
     std::filesystem::path vm_dir;
     std::filesystem::path images_dir;
 };

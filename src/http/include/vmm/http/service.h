@@ -1,6 +1,7 @@
 #pragma once
 
 #include "vmm/app/application.h"
+#include "vmm/proofs/sign_in.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -21,7 +22,10 @@ struct Service {
           teams{app.teams},
           permissions{app.permissions},
           quotas{app.quotas},
+          sessions{app.sessions},
+          revocations{app.revocations},
           replay{app.replay},
+          ledger{app.ledger},
           health{app.health},
           application{std::move(executor)} {}
 
@@ -32,7 +36,10 @@ struct Service {
     app::Teams& teams;
     app::Permissions& permissions;
     app::Quotas& quotas;
+    app::Sessions& sessions;
+    app::Revocations& revocations;
     app::Replay& replay;
+    app::Ledger& ledger;
     app::Health& health;
     asio::any_io_executor application;
     std::string version;
@@ -43,7 +50,9 @@ struct Service {
     std::chrono::milliseconds idle_limit{60000};    // of a connection between requests
     std::chrono::milliseconds header_limit{10000};  // from a request's first byte to the end of its headers
     std::chrono::milliseconds body_limit{60000};    // for the body, and for taking the answer
-    std::function<std::int64_t()> clock_ns;         // Unix time in nanoseconds
+    proofs::SignInRules sign_in;
+    std::vector<std::string> cors_origins;   // origins whose pages may call, beside one's own
+    std::function<std::int64_t()> clock_ns;  // Unix time in nanoseconds
 };
 
 // The answer of an ended operation as its requester gets it, for World::render.

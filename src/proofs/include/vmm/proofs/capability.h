@@ -14,8 +14,8 @@
 // EIP-712 typed data, and passed on, with less in it, by further links. docs/access.md has the format.
 namespace vmm::proofs {
 
-// One signed sentence. The first is signed by whoever has the right themselves, each further one by the holder
-// of the one before it.
+// One signed sentence. The first is signed by whoever has the right themselves, each further one by the
+// holder of the one before it.
 struct Link {
     std::string vm;
     domain::Address to;

@@ -10,23 +10,23 @@
 #include <string_view>
 #include <vector>
 
-// The ledger: one record for each request that would change something, each holding the hash of the one before
-// it. What is here needs neither service nor store, so that anybody can check a ledger; docs/ledger.md has the
-// format.
+// The ledger: one record for each request that would change something, each holding the hash of the one
+// before it. What is here needs neither service nor store, so that anybody can check a ledger; docs/ledger.md
+// has the format.
 namespace vmm::proofs {
 
 struct LedgerRecord {
-    std::int64_t seq = 0;    // 1, 2, 3, …
-    std::string at;          // RFC 3339
-    std::string address;     // who asked, with EIP-55 checksum
-    std::string method;      // as sent
-    std::string target;      // as sent, with its query
-    std::string action;      // the route: "POST /vms/{id}/start"
-    std::string about;       // the id or name of what it was about, as far as it is known
-    std::string outcome;     // allowed, denied (401, 403, 404), refused (another error), interrupted
-    int status = 0;          // of the answer; 0 when the service ended before it gave one
-    std::string code;        // of the problem, when it was one
-    std::string operation;   // that it began
+    std::int64_t seq = 0;   // 1, 2, 3, …
+    std::string at;         // RFC 3339
+    std::string address;    // who asked, with EIP-55 checksum
+    std::string method;     // as sent
+    std::string target;     // as sent, with its query
+    std::string action;     // the route: "POST /vms/{id}/start"
+    std::string about;      // the id or name of what it was about, as far as it is known
+    std::string outcome;    // allowed, denied (401, 403, 404), refused (another error), interrupted
+    int status = 0;         // of the answer; 0 when the service ended before it gave one
+    std::string code;       // of the problem, when it was one
+    std::string operation;  // that it began
     std::string request_id;
     std::string peer;        // the address it came from
     std::string auth;        // signature, session, login, legacy
@@ -39,7 +39,8 @@ struct LedgerRecord {
     std::string hash;        // SHA-256 of the canonical JSON of all the above
 };
 
-inline constexpr std::string_view no_hash = "0000000000000000000000000000000000000000000000000000000000000000";
+inline constexpr std::string_view no_hash =
+    "0000000000000000000000000000000000000000000000000000000000000000";
 
 // One line of JSON without its end.
 std::string write(const LedgerRecord& record);
@@ -74,9 +75,9 @@ std::string write_head(const LedgerHead& head);
 class LedgerCheck {
 public:
     struct Expected {
-        std::string signer;             // of the head; empty: any
+        std::string signer;              // of the head; empty: any
         std::optional<LedgerMark> mark;  // that must lie in the chain, seen earlier
-        bool gaps = false;              // only some of the records are here: one's own
+        bool gaps = false;               // only some of the records are here: one's own
     };
 
     LedgerCheck(const ports::Signatures& signatures, Expected expected)

@@ -4,6 +4,7 @@
 #include "vmm/domain/account.h"
 #include "vmm/domain/image.h"
 #include "vmm/domain/operation.h"
+#include "vmm/domain/session.h"
 #include "vmm/domain/team.h"
 #include "vmm/domain/vm.h"
 
@@ -22,6 +23,8 @@ std::string write(const domain::Operation& operation);
 std::string write(const domain::Account& account);
 std::string write(const domain::Team& team);
 std::string write(const domain::Member& member);
+std::string write(const domain::Session& session);
+std::string write(const domain::Revocation& revocation);
 std::string write(const domain::Volume& volume);
 std::string write(const domain::Image& image);
 
@@ -45,6 +48,8 @@ Result<domain::Image> read_image(std::string_view text);
 Result<domain::Account> read_account(std::string_view text);
 Result<domain::Team> read_team(std::string_view text);
 Result<domain::Member> read_member(std::string_view text);
+Result<domain::Session> read_session(std::string_view text);
+Result<domain::Revocation> read_revocation(std::string_view text);
 Result<Remembered> read_remembered(std::string_view text);
 
 }  // namespace vmm::records
