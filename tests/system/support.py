@@ -90,6 +90,8 @@ class Service:
             "api_host": "127.0.0.1", "api_port": "0", "api_workers": "2", "state_url": f"sqlite://{self.folder}/state.db",
             "vm_dir": str(self.folder / "vm"), "images_dir": str(IMAGES), "default_image": "tiny",
             "admin_addresses": self.admin.address, "default_disk_size_gb": "1", "log_level": "debug",
+            # Tests come from one address, many at once, and often with bad signatures; the limits have tests of their own.
+            "rate_limit_source": "0", "rate_limit_failures": "0", "rate_limit_address": "0", "api_max_connections_per_source": "0",
         }
         self.config.update({k: str(v) for k, v in config.items()})
         self.process = None

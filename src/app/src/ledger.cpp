@@ -51,7 +51,8 @@ Task<void> Ledger::load() {
     co_return co_await rotate(now());
 }
 
-// What an earlier run has opened and not sealed: its request has begun to have effects, and no answer is known.
+// What an earlier run has opened and not sealed: its request has begun to have effects, and no answer is
+// known.
 Task<void> Ledger::seal_interrupted() {
     std::string after;
     std::vector<Waiting> found;
@@ -149,8 +150,8 @@ asio::awaitable<void> Ledger::write() {
     writing_ = false;
 }
 
-// Numbers, chains and hashes a batch; the mark moves to its last record. An open record is durable already, and
-// would be sealed again after a loss of power.
+// Numbers, chains and hashes a batch; the mark moves to its last record. An open record is durable already,
+// and would be sealed again after a loss of power.
 ports::Transaction Ledger::sealed(const std::vector<Waiting>& batch, LedgerMark& mark) const {
     ports::Transaction transaction;
     transaction.outlives = ports::Outlives::process;
@@ -164,11 +165,12 @@ ports::Transaction Ledger::sealed(const std::vector<Waiting>& batch, LedgerMark&
         transaction.puts.push_back({keys::ledger_entry(record.address, record.seq), "1", {}});
         if (each.draft->open) {
             transaction.removes.push_back(each.draft->key);
-        } else {
-            transaction.outlives = ports::Outlives::power_loss;
         }
         if (each.also) {
             transaction.puts.push_back(*each.also);
+        }
+        if (!each.draft->open || each.waiter) {
+            transaction.outlives = ports::Outlives::power_loss;
         }
     }
     transaction.puts.push_back({std::string{keys::ledger_head}, mark_text(mark), {}});

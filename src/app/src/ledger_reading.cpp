@@ -155,7 +155,8 @@ Task<bool> Ledger::rotate_some(Timestamp at) {
     }
     if (!settings_.audit_archive_dir.empty()) {
         lines.append(proofs::write_head(signed_head(mark))).append("\n");
-        const auto name = "ledger-" + std::to_string(base_.seq + 1) + "-" + std::to_string(mark.seq) + ".jsonl";
+        const auto name =
+            "ledger-" + std::to_string(base_.seq + 1) + "-" + std::to_string(mark.seq) + ".jsonl";
         // On the disk before it leaves the store.
         CO_CHECK(keep_file(settings_.audit_archive_dir / name, lines));
     }

@@ -71,9 +71,8 @@ Result<void> revoke(const Settings& settings, const std::string& given) {
 }  // namespace
 
 void Vmctl::add_access_commands() {
-    auto* granting = command(
-        "grant", "Sign a capability: this address may do these actions with this machine until then"
-    );
+    auto* granting =
+        command("grant", "Sign a capability: this address may do these actions with this machine until then");
     auto options = std::make_shared<GrantOptions>();
     granting->add_option("vm", options->vm, "Name or id; with an id nothing is sent anywhere")->required();
     granting->add_option("address", options->address, "Whom")->required();

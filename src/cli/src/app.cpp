@@ -15,6 +15,7 @@ Vmctl::Vmctl()
     app_->fallthrough();
     app_->add_option("--url", settings_.url, "Where the service is (VMM_URL; http://127.0.0.1:3003)");
     app_->add_option("--key", settings_.key, "Name or file of the key to sign with (VMM_KEY; default)");
+    app_->add_option("--ca", settings_.ca_file, "File of authorities to trust for https (VMM_CA_FILE)");
     app_->add_option(
         "--capability",
         settings_.capability,

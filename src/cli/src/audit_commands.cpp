@@ -54,7 +54,9 @@ Result<void> download(const Settings& settings, int file) {
     TRY(auto url, fetch::parse_url(settings.url));
     url.target = "/audit/export";
     auto progress = std::make_shared<Progress>();
-    CHECK(complete(receive_into(file, 0, std::move(url), std::move(headers), std::move(progress))));
+    CHECK(complete(
+        receive_into(file, 0, std::move(url), std::move(headers), settings.ca_file, std::move(progress))
+    ));
     return {};
 }
 
@@ -72,7 +74,9 @@ Result<proofs::LedgerMark> mark_of(const std::string& text) {
     const auto colon = text.find(':');
     const auto seq = parse_number<std::int64_t>(std::string_view{text}.substr(0, colon));
     if (!seq || colon == std::string::npos || text.size() - colon - 1 != proofs::no_hash.size()) {
-        return fail(Code::invalid, "--head expects NUMBER:HASH as `vmctl audit head` prints it, found " + quote(text));
+        return fail(
+            Code::invalid, "--head expects NUMBER:HASH as `vmctl audit head` prints it, found " + quote(text)
+        );
     }
     return proofs::LedgerMark{*seq, text.substr(colon + 1)};
 }
@@ -107,7 +111,8 @@ Result<void> report(const Settings& settings, const proofs::LedgerCheck& check) 
     }
     if (!check.findings().empty()) {
         return fail(Error{
-            Code::conflict, "the ledger is not whole: " + std::to_string(check.findings().size()) + " findings"
+            Code::conflict,
+            "the ledger is not whole: " + std::to_string(check.findings().size()) + " findings"
         }
                         .with_slug("ledger-broken"));
     }
@@ -178,21 +183,29 @@ void Vmctl::add_audit_commands() {
     listing->add_option("--address", options->address, "Only those of this address");
     listing->add_option("--about", options->about, "Only those about this machine, team, image or account");
     listing->add_option("--outcome", options->outcome, "allowed, denied, refused or interrupted");
-    listing->add_option("--limit", options->limit, "How many")->check(CLI::Range(1, 1000))->capture_default_str();
+    listing->add_option("--limit", options->limit, "How many")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
     action(listing, [this, options] { return list(settings_, *options); });
 
-    action(command("head", "The ledger's end, signed by the service; keep it to hold the ledger against it", audit), [this] {
-        return show_head(settings_);
-    });
+    action(
+        command(
+            "head", "The ledger's end, signed by the service; keep it to hold the ledger against it", audit
+        ),
+        [this] { return show_head(settings_); }
+    );
 
     auto* exporting = command("export", "Write the whole ledger into a file, as JSON lines", audit);
     auto to = std::make_shared<std::string>();
     exporting->add_option("file", *to, "The file")->required();
     action(exporting, [this, to] { return export_to(settings_, *to); });
 
-    auto* verifying = command("verify", "Recompute the chain and every signature, and say what does not fit", audit);
+    auto* verifying =
+        command("verify", "Recompute the chain and every signature, and say what does not fit", audit);
     auto what = std::make_shared<AuditOptions>();
-    verifying->add_option("file", what->file, "An export, or - for standard input; the service's own when not given");
+    verifying->add_option(
+        "file", what->file, "An export, or - for standard input; the service's own when not given"
+    );
     verifying->add_option("--signer", what->signer, "The address that must have signed the end");
     verifying->add_option("--head", what->head, "NUMBER:HASH of an earlier end, which must still be in it");
     verifying->add_flag("--own", what->own, "The file holds only some of the records, such as one's own");

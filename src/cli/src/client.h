@@ -52,7 +52,11 @@ public:
     // The answer's JSON, or its problem as an Error.
     Result<json::Value> read(const fetch::Response& response, const std::string& target);
 
-    [[nodiscard]] Result<fetch::Origin> origin() const { return fetch::parse_origin(settings_.url); }
+    [[nodiscard]] Result<fetch::Origin> origin() const {
+        TRY(auto origin, fetch::parse_origin(settings_.url));
+        origin.ca_file = settings_.ca_file;
+        return origin;
+    }
 
 private:
     Result<json::Value> send(fetch::Request request);

@@ -259,7 +259,7 @@ Result<void> pull(const Settings& settings, const std::string& name, const std::
     url.target = target;
     std::string expected;
     CHECK(with_bar("receiving " + name, [&](const ProgressView& progress) -> Result<void> {
-        TRY(expected, complete(receive_into(out.get(), have, url, headers, progress)));
+        TRY(expected, complete(receive_into(out.get(), have, url, headers, settings.ca_file, progress)));
         return {};
     }));
     if (::fstat(out.get(), &info) != 0) {

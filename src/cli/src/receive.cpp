@@ -13,9 +13,11 @@ Task<std::string> receive_into(
     std::uint64_t at,
     fetch::Url from,
     std::vector<std::pair<std::string, std::string>> headers,
+    std::string ca_file,
     ProgressView progress
 ) {
     fetch::Rules rules;
+    rules.ca_file = ca_file;
     CO_TRY(
         const auto answer,
         co_await fetch::Download::open(std::move(from), std::move(headers), std::move(rules))

@@ -26,13 +26,14 @@ Result<T> complete(Task<T> task) {
     return *std::move(out);
 }
 
-// Writes what the service answers into a file from `at` on, or from its beginning when the service sends all of
-// it; cuts the file there. Returns the ETag without its quotes, or nothing.
+// Writes what the service answers into a file from `at` on, or from its beginning when the service sends all
+// of it; cuts the file there. Returns the ETag without its quotes, or nothing.
 Task<std::string> receive_into(
     int file,
     std::uint64_t at,
     fetch::Url from,
     std::vector<std::pair<std::string, std::string>> headers,
+    std::string ca_file,
     ProgressView progress
 );
 

@@ -79,6 +79,7 @@ std::filesystem::path config_folder() {
 Result<void> complete(Settings& settings) {
     take(settings.url, environment("VMM_URL"));
     take(settings.key, environment("VMM_KEY"));
+    take(settings.ca_file, environment("VMM_CA_FILE"));
     take(settings.capability, environment("VMM_CAPABILITY"));
     if (!settings.capability.empty()) {
         TRY(settings.capability, text_or_file(settings.capability));

@@ -13,6 +13,7 @@ struct Settings {
     std::string key;     // --key, VMM_KEY, key: a name, a file, or (environment only) 64 hex digits
     std::string output;  // -o, output: table or json
     std::string password_file;
+    std::string ca_file;     // --ca, VMM_CA_FILE: authorities trusted beside the system's own
     std::string capability;  // --capability, VMM_CAPABILITY: a token, or a file that holds one
     int timeout_s = 120;
 };

@@ -30,6 +30,7 @@
 
 #include "identity.h"
 #include "logging.h"
+#include "settings_from.h"
 #include "wait_for.h"
 
 namespace vmm::daemon {
@@ -38,129 +39,8 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-constexpr std::string_view sqlite_scheme = "sqlite://";
 constexpr auto drain_limit = 10s;
 constexpr auto housekeeping_every = 60s;
-
-Result<fs::path> state_file(const Config& config) {
-    const auto& [url, origin] = config.setting("state_url");
-    if (!url.starts_with(sqlite_scheme)) {
-        return fail(Error{
-            Code::invalid,
-            "state_url " + quote(url) + " (" + origin +
-                ") is not supported: this version keeps its state in SQLite"
-        }
-                        .with_field("state_url")
-                        .with_hint("set state_url or VMM_STATE_URL to sqlite:///var/lib/formation/state.db, "
-                                   "or another absolute path"));
-    }
-    const fs::path file = url.substr(sqlite_scheme.size());
-    if (!file.is_absolute() || !file.has_filename()) {
-        return fail(
-            Error{Code::invalid, "state_url must be sqlite:// and an absolute path, found " + quote(url)}
-                .with_field("state_url")
-        );
-    }
-    return file;
-}
-
-std::string host_name() {
-    std::array<char, 256> name{};
-    return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "node";
-}
-
-// Where a guest on QEMU's user network reaches this service.
-std::string callback_url(const std::string& host, std::uint16_t port) {
-    const auto address = asio::ip::make_address(host);
-    const bool everywhere = address.is_unspecified() || address.is_loopback();
-    return "http://" + (everywhere ? std::string{"10.0.2.2"} : host) + ":" + std::to_string(port) +
-           "/vm/boot_complete";
-}
-
-Result<std::vector<domain::Address>>
-addresses(const Config& config, std::string_view key, const ports::Signatures& signatures) {
-    std::vector<domain::Address> out;
-    for (const auto& text : config.list(key)) {
-        auto address = signatures.parse_address(text);
-        if (!address) {
-            return fail(
-                std::move(address).error().while_doing(config.setting(key).origin + ": " + std::string{key})
-            );
-        }
-        out.push_back(*address);
-    }
-    return out;
-}
-
-Result<app::Settings> app_settings(const Config& config, const ports::Signatures& signatures) {
-    app::Settings settings;
-    settings.node = config.text("node_name").empty() ? host_name() : config.text("node_name");
-    settings.max_vms = static_cast<std::uint64_t>(config.integer("max_vms"));
-    settings.concurrent_vm_starts = static_cast<std::size_t>(config.integer("concurrent_vm_starts"));
-    settings.default_vcpus = static_cast<std::uint32_t>(config.integer("default_vcpus"));
-    settings.default_memory_mib = static_cast<std::uint32_t>(config.integer("default_memory_mb"));
-    settings.default_disk_gib = static_cast<std::uint32_t>(config.integer("default_disk_size_gb"));
-    settings.default_image = config.text("default_image");
-    settings.vm_shutdown_timeout_s = config.integer("vm_shutdown_timeout");
-    settings.timestamp_window = std::chrono::seconds{config.integer("auth_timestamp_window")};
-    settings.registration =
-        config.text("registration") == "open" ? app::Registration::open : app::Registration::closed;
-    const auto quota = [&config](std::string_view key) {
-        return static_cast<std::uint64_t>(config.integer(key));
-    };
-    settings.quotas.machines = quota("account_machines");
-    settings.quotas.vcpus = quota("account_vcpus");
-    settings.quotas.memory_mib = quota("account_memory_mb");
-    settings.quotas.disk_bytes = quota("account_storage_gb") << 30;
-    settings.quotas.images = quota("account_images");
-    settings.quotas.forks = quota("account_forks");
-    settings.most_image_bytes = static_cast<std::uint64_t>(config.integer("max_image_size_gb")) << 30;
-    settings.refuse_untrusted_images = config.text("image_trust") == "refuse";
-    settings.disk_cache = config.text("disk_cache");
-    settings.disk_trim = config.flag("disk_trim");
-    if (config.flag("storage_qos")) {
-        settings.disk_iops = static_cast<std::uint32_t>(config.integer("max_disk_iops"));
-        settings.disk_throughput_mbps =
-            static_cast<std::uint32_t>(config.integer("max_disk_throughput_mbps"));
-    }
-    settings.session_lifetime = std::chrono::minutes{config.integer("session_lifetime")};
-    settings.audit_retention = std::chrono::days{config.integer("audit_retention_days")};
-    settings.audit_most_records = quota("audit_max_records");
-    settings.audit_archive_dir = config.text("audit_archive_dir");
-    settings.vm_dir = config.text("vm_dir");
-    settings.images_dir = config.text("images_dir");
-    TRY(settings.administrators, addresses(config, "admin_addresses", signatures));
-    return settings;
-}
-
-Result<images::Settings>
-image_settings(const Config& config, const std::string& owner, const ports::Signatures& signatures) {
-    images::Settings settings;
-    settings.folder = config.text("images_dir");
-    settings.owner = owner;
-    settings.qemu_img = config.text("qemu_img_binary");
-    settings.most_virtual_bytes = static_cast<std::uint64_t>(config.integer("max_image_size_gb")) << 30;
-    settings.time_limit = std::chrono::seconds{config.integer("image_time_limit")};
-    TRY(settings.trusted_publishers, addresses(config, "trusted_publishers", signatures));
-    settings.refuse_untrusted = config.text("image_trust") == "refuse";
-    settings.allow_private_addresses = config.flag("allow_private_image_urls");
-    settings.ca_file = config.text("image_ca_file");
-    return settings;
-}
-
-// Without a name of its own the service is what this host alone can call it.
-proofs::SignInRules sign_in_rules(const Config& config, std::uint16_t port) {
-    proofs::SignInRules rules;
-    rules.domains = config.list("siwe_domains");
-    if (rules.domains.empty()) {
-        for (const auto* host : {"localhost", "127.0.0.1", "[::1]"}) {
-            rules.domains.push_back(std::string{host} + ":" + std::to_string(port));
-        }
-    }
-    rules.chain_id = config.integer("siwe_chain_id");
-    rules.window = std::chrono::seconds{config.integer("auth_timestamp_window")};
-    return rules;
-}
 
 Result<void> make_folder(const Config& config, std::string_view key) {
     const fs::path folder = config.text(key);
@@ -174,24 +54,6 @@ Result<void> make_folder(const Config& config, std::string_view key) {
         );
     }
     return {};
-}
-
-qemu::Settings qemu_settings(const Config& config, std::uint16_t port) {
-    qemu::Settings settings;
-    settings.binary = config.text("qemu_binary");
-    settings.run_dir = fs::absolute(config.text("vm_dir"));
-    settings.machine = config.text("machine");
-    settings.accelerator = config.text("accel");
-    const auto& [firmware, origin] = config.setting("kernel_path");
-    std::error_code ignored;
-    if (origin != "default" || fs::exists(firmware, ignored)) {
-        settings.firmware = firmware;
-    }
-    settings.uefi_firmware = config.text("uefi_firmware");
-    settings.callback_url = callback_url(config.text("api_host"), port);
-    settings.console_log_bytes = static_cast<std::size_t>(config.integer("console_log_max_kb")) << 10;
-    settings.virtio_rng = config.flag("enable_virtio_rng");
-    return settings;
 }
 
 std::int64_t wall_clock_ns() {
@@ -241,13 +103,21 @@ public:
         settings_.secret = identity.secret;
         identity_key_ = identity.key;
         TRY(server_, http::bind_server(server_settings()));
+        auto guests_port = server_->port();
+        if (encrypted()) {
+            TRY(guests_, http::bind_server(guest_settings()));
+            guests_port = guests_->port();
+        }
         TRY(auto image_wishes, image_settings(config_, identity.store, *signatures_));
         TRY(images_, images::create_image_store(loop_.get_executor(), image_wishes, *signatures_));
         disks_ = images::create_disk_store(image_wishes);
-        hypervisor_ = qemu::create_hypervisor(loop_.get_executor(), qemu_settings(config_, server_->port()));
+        hypervisor_ = qemu::create_hypervisor(loop_.get_executor(), qemu_settings(config_, guests_port));
         wire_up();
         CHECK(complete(loop_, app_->load()));
         server_->start(*service_);
+        if (guests_) {
+            guests_->start(*guest_service_);
+        }
         spdlog::info(
             "listening host={} port={} version={} machines={} vm_dir={} images_dir={}",
             config_.text("api_host"),
@@ -274,6 +144,7 @@ public:
                 if (!failed) {
                     reopen_log();
                     spdlog::info("log opened anew");
+                    reload_certificate();
                     await_reopen();
                 }
             });
@@ -287,12 +158,39 @@ public:
     }
 
 private:
+    void reload_certificate() {
+        if (config_.text("tls_cert").empty()) {
+            return;
+        }
+        if (const auto loaded = server_->reload_certificate(); loaded) {
+            spdlog::info("certificate read anew file={}", config_.text("tls_cert"));
+        } else {
+            spdlog::error("the certificate stays as it was error=\"{}\"", loaded.error().message());
+        }
+    }
+
+    [[nodiscard]] bool encrypted() const { return !config_.text("tls_cert").empty(); }
+
+    // Guests call back without TLS, from their own network alone, and find nothing else there.
+    http::ServerSettings guest_settings() const {
+        http::ServerSettings settings;
+        settings.host = "127.0.0.1";
+        const auto port = config_.integer("guest_port");
+        settings.port = static_cast<std::uint16_t>(port == 0 ? server_->port() + 1 : port);
+        settings.workers = 1;
+        settings.max_connections = 1024;
+        return settings;
+    }
+
     http::ServerSettings server_settings() const {
         http::ServerSettings settings;
         settings.host = config_.text("api_host");
         settings.port = static_cast<std::uint16_t>(config_.integer("api_port"));
         settings.workers = static_cast<unsigned>(config_.integer("api_workers"));
         settings.max_connections = static_cast<std::size_t>(config_.integer("api_max_connections"));
+        settings.max_connections_per_source =
+            static_cast<std::size_t>(config_.integer("api_max_connections_per_source"));
+        settings.tls = {config_.text("tls_cert"), config_.text("tls_key"), config_.text("tls_client_ca")};
         return settings;
     }
 
@@ -314,6 +212,18 @@ private:
         service_->clock_ns = &wall_clock_ns;
         service_->sign_in = sign_in_rules(config_, server_->port());
         service_->cors_origins = config_.list("cors_origins");
+        service_->encrypted = encrypted();
+        if (guests_) {
+            guest_service_ = std::make_unique<http::Service>(*app_, loop_.get_executor());
+            guest_service_->guests_only = true;
+            guest_service_->clock_ns = &wall_clock_ns;
+        }
+        service_->limits = std::make_unique<http::Limits>(
+            rate_of(config_, "rate_limit_source"),
+            rate_of(config_, "rate_limit_failures"),
+            rate_of(config_, "rate_limit_address")
+        );
+        service_->trusted_proxies = *trusted_proxies(config_);
     }
 
     asio::awaitable<void> keep_house() {
@@ -327,6 +237,9 @@ private:
         // The loop goes on while requests end, as they need it.
         std::thread stopping{[this] {
             server_->stop(drain_limit);
+            if (guests_) {
+                guests_->stop(drain_limit);
+            }
             asio::post(loop_, [this] { stopped_ = true; });
         }};
         while (!stopped_ && loop_.run_one() > 0) {
@@ -356,7 +269,9 @@ private:
     std::unique_ptr<ports::Host> host_;
     std::unique_ptr<app::Application> app_;
     std::unique_ptr<http::Service> service_;
+    std::unique_ptr<http::Service> guest_service_;
     std::unique_ptr<http::Server> server_;
+    std::unique_ptr<http::Server> guests_;
     bool stopped_ = false;
 };
 
@@ -370,6 +285,8 @@ Result<void> check(const Config& config) {
     CHECK(state_file(config));
     const auto signatures = crypto::create_signatures();
     CHECK(app_settings(config, *signatures));
+    CHECK(trusted_proxies(config));
+    CHECK(check_edge(config));
     boost::system::error_code failed;
     (void)asio::ip::make_address(config.text("api_host"), failed);
     if (failed) {

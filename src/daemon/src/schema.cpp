@@ -53,6 +53,60 @@ constexpr std::array schema{
     integer("API", "api_max_body_size", "10485760", 1024, 1073741824, "Largest request body in bytes"),
     integer("API", "api_max_connections", "16384", 16, 1000000, "Most connections at once"),
 
+    integer("API", "api_max_connections_per_source", "1024", 0, 1000000, "Of one address; 0 is no limit"),
+    text("API", "tls_cert", "", "Certificate with its chain, in PEM; encrypts the API. SIGHUP reads it anew"),
+    text("API", "tls_key", "", "Its private key, in PEM"),
+    text(
+        "API",
+        "tls_client_ca",
+        "",
+        "Authorities, in PEM, one of which must have signed a client's certificate"
+    ),
+    integer(
+        "API",
+        "guest_port",
+        "0",
+        0,
+        65535,
+        "Loopback port on which guests report without TLS, when there is TLS; 0 is the one after api_port"
+    ),
+    text(
+        "API",
+        "trusted_proxies",
+        "",
+        "Addresses or networks whose X-Forwarded-For is believed, separated by commas"
+    ),
+    text(
+        "API",
+        "cors_origins",
+        "",
+        "Origins whose pages may call the API, separated by commas; none when empty"
+    ),
+    integer(
+        "API",
+        "rate_limit_source",
+        "1000",
+        0,
+        1000000,
+        "Requests a second of one address, twice as many at once; 0 is no limit"
+    ),
+    integer(
+        "API",
+        "rate_limit_failures",
+        "20",
+        0,
+        1000000,
+        "Requests a second of one address that nobody known has signed, twice as many at once; 0 is no limit"
+    ),
+    integer(
+        "API",
+        "rate_limit_address",
+        "500",
+        0,
+        1000000,
+        "Requests a second of one account, twice as many at once; 0 is no limit"
+    ),
+
     text(
         "State",
         "state_url",
@@ -85,12 +139,6 @@ constexpr std::array schema{
         "host[:port],... that sign-in messages may be for; this host's loopback names when empty"
     ),
     integer("Access", "siwe_chain_id", "1", 1, 9007199254740991, "Chain id of sign-in messages"),
-    text(
-        "Access",
-        "cors_origins",
-        "",
-        "Origins whose pages may call the API, separated by commas; none when empty"
-    ),
 
     integer(
         "Ledger",

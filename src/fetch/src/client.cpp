@@ -9,6 +9,8 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
+#include "tls.h"
+
 namespace vmm::fetch {
 namespace {
 
@@ -28,40 +30,8 @@ std::unexpected<Error> unreachable(const Origin& origin, const boost::system::er
     ));
 }
 
-}  // namespace
-
-Result<Origin> parse_origin(std::string_view url) {
-    const auto parsed = boost::urls::parse_uri(url);
-    if (!parsed || parsed->scheme() != "http" || parsed->host().empty() ||
-        (!parsed->path().empty() && parsed->path() != "/")) {
-        return invalid("url", "expected http://host[:port], found " + quote(url));
-    }
-    Origin origin;
-    origin.host = parsed->host_address();
-    if (parsed->has_port()) {
-        const auto port = parse_number<std::uint16_t>(std::string{parsed->port()});
-        if (!port) {
-            return invalid("url", "the port of " + quote(url) + " is not one");
-        }
-        origin.port = *port;
-    }
-    return origin;
-}
-
-Task<Response> exchange(Origin origin, Request request, std::chrono::milliseconds limit) {
-    const auto executor = co_await asio::this_coro::executor;
-    beast::tcp_stream stream{executor};
-    stream.expires_after(limit);
-    tcp::resolver resolver{executor};
-    const auto [unknown, places] =
-        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
-    if (unknown) {
-        co_return unreachable(origin, unknown);
-    }
-    const auto [refused, place] = co_await stream.async_connect(places, as_value);
-    if (refused) {
-        co_return unreachable(origin, refused);
-    }
+template <class Stream>
+Task<Response> converse(Stream& stream, Origin origin, Request request) {
     bhttp::request<bhttp::string_body> raw{bhttp::verb::get, request.target, 11};
     raw.method_string(request.method);
     raw.set(bhttp::field::host, origin.host + ":" + std::to_string(origin.port));
@@ -91,6 +61,60 @@ Task<Response> exchange(Origin origin, Request request, std::chrono::millisecond
     }
     response.body = std::move(parser.get().body());
     co_return response;
+}
+
+Task<void> connect(beast::tcp_stream& stream, Origin origin) {
+    tcp::resolver resolver{stream.get_executor()};
+    const auto [unknown, places] =
+        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
+    if (unknown) {
+        co_return unreachable(origin, unknown);
+    }
+    const auto [refused, place] = co_await stream.async_connect(places, as_value);
+    if (refused) {
+        co_return unreachable(origin, refused);
+    }
+    co_return Result<void>{};
+}
+
+}  // namespace
+
+Result<Origin> parse_origin(std::string_view url) {
+    const auto parsed = boost::urls::parse_uri(url);
+    if (!parsed || (parsed->scheme() != "http" && parsed->scheme() != "https") || parsed->host().empty() ||
+        (!parsed->path().empty() && parsed->path() != "/")) {
+        return invalid("url", "expected http://host[:port] or https://host[:port], found " + quote(url));
+    }
+    Origin origin;
+    origin.secure = parsed->scheme() == "https";
+    origin.port = origin.secure ? 443 : 80;
+    origin.host = parsed->host_address();
+    if (parsed->has_port()) {
+        const auto port = parse_number<std::uint16_t>(std::string{parsed->port()});
+        if (!port) {
+            return invalid("url", "the port of " + quote(url) + " is not one");
+        }
+        origin.port = *port;
+    }
+    return origin;
+}
+
+Task<Response> exchange(Origin origin, Request request, std::chrono::milliseconds limit) {
+    const auto executor = co_await asio::this_coro::executor;
+    if (!origin.secure) {
+        beast::tcp_stream stream{executor};
+        stream.expires_after(limit);
+        CO_CHECK(co_await connect(stream, origin));
+        co_return co_await converse(stream, origin, std::move(request));
+    }
+    CO_TRY(const auto context, tls_context(origin.ca_file));
+    Encrypted stream{executor, *context};
+    stream.next_layer().expires_after(limit);
+    CO_CHECK(co_await connect(stream.next_layer(), origin));
+    if (const auto failed = co_await shake_hands(stream, origin.host)) {
+        co_return unreachable(origin, failed);
+    }
+    co_return co_await converse(stream, origin, std::move(request));
 }
 
 }  // namespace vmm::fetch

@@ -2,14 +2,13 @@
 #include "vmm/fetch/stream.h"
 
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url.hpp>
+
+#include "tls.h"
 
 namespace vmm::fetch {
 namespace {
@@ -135,8 +134,8 @@ Task<std::unique_ptr<Download>> open_plain(Url url, Headers headers, Rules rules
 }
 
 // Keeps the context as long as the stream that uses it.
-struct Encrypted final : public Download {
-    Encrypted(std::shared_ptr<ssl::context> with, std::unique_ptr<Open<ssl::stream<beast::tcp_stream>>> open)
+struct Secured final : public Download {
+    Secured(std::shared_ptr<ssl::context> with, std::unique_ptr<Open<Encrypted>> open)
         : context{std::move(with)}, answer{std::move(open)} {}
 
     [[nodiscard]] int status() const override { return answer->status(); }
@@ -148,30 +147,21 @@ struct Encrypted final : public Download {
     Task<std::size_t> read(char* to, std::size_t bytes) override { return answer->read(to, bytes); }
 
     std::shared_ptr<ssl::context> context;
-    std::unique_ptr<Open<ssl::stream<beast::tcp_stream>>> answer;
+    std::unique_ptr<Open<Encrypted>> answer;
 };
 
 Task<std::unique_ptr<Download>> open_encrypted(Url url, Headers headers, Rules rules) {
-    auto context = std::make_shared<ssl::context>(ssl::context::tls_client);
-    boost::system::error_code failed;
-    context->set_default_verify_paths(failed);
-    if (!rules.ca_file.empty() && (context->load_verify_file(rules.ca_file.string(), failed), failed)) {
-        co_return fail(Code::unavailable, "image_ca_file cannot be read: " + failed.message());
-    }
-    ssl::stream<beast::tcp_stream> stream{co_await asio::this_coro::executor, *context};
+    CO_TRY(auto context, tls_context(rules.ca_file.string()));
+    Encrypted stream{co_await asio::this_coro::executor, *context};
     CO_CHECK(co_await connect(stream.next_layer(), url, rules));
-    stream.set_verify_mode(ssl::verify_peer);
-    stream.set_verify_callback(ssl::host_name_verification{url.host});
-    SSL_set_tlsext_host_name(stream.native_handle(), url.host.c_str());
     stream.next_layer().expires_after(rules.idle_limit);
-    const auto [refused] = co_await stream.async_handshake(ssl::stream_base::client, as_value);
-    if (refused) {
+    if (const auto refused = co_await shake_hands(stream, url.host)) {
         co_return fail(Error{Code::unavailable, where(url) + " cannot be trusted: " + refused.message()}
                            .with_slug("download-failed"));
     }
-    auto answer = std::make_unique<Open<ssl::stream<beast::tcp_stream>>>(url, rules, std::move(stream));
+    auto answer = std::make_unique<Open<Encrypted>>(url, rules, std::move(stream));
     CO_CHECK(co_await answer->ask(std::move(headers)));
-    co_return std::unique_ptr<Download>{std::make_unique<Encrypted>(std::move(context), std::move(answer))};
+    co_return std::unique_ptr<Download>{std::make_unique<Secured>(std::move(context), std::move(answer))};
 }
 
 bool redirects(int status) {

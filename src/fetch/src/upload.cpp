@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <concepts>
+
+#include "tls.h"
 
 namespace vmm::fetch {
 namespace {
@@ -31,12 +34,15 @@ std::unexpected<Error> broken(const Origin& origin, const boost::system::error_c
                  ));
 }
 
-Task<void> send_head(beast::tcp_stream& stream, Origin origin, Upload upload) {
+template <class Stream>
+Task<void> send_head(Stream& stream, Origin origin, Upload upload) {
     bhttp::request<bhttp::empty_body> head{bhttp::verb::post, upload.request.target, 11};
     head.method_string(upload.request.method);
     head.set(bhttp::field::host, origin.host + ":" + std::to_string(origin.port));
     head.set(bhttp::field::connection, "close");
-    head.set(bhttp::field::expect, "100-continue");
+    if (!origin.secure) {
+        head.set(bhttp::field::expect, "100-continue");
+    }
     for (const auto& [name, value] : upload.request.headers) {
         head.set(name, value);
     }
@@ -49,8 +55,8 @@ Task<void> send_head(beast::tcp_stream& stream, Origin origin, Upload upload) {
     co_return Result<void>{};
 }
 
-Task<void>
-send_body(beast::tcp_stream& stream, Origin origin, Upload upload, std::chrono::milliseconds idle_limit) {
+template <class Stream>
+Task<void> send_body(Stream& stream, Origin origin, Upload upload, std::chrono::milliseconds idle_limit) {
     std::string block(piece, '\0');
     for (std::uint64_t sent = 0; sent < upload.bytes;) {
         const auto wanted = std::min<std::uint64_t>(piece, upload.bytes - sent);
@@ -58,7 +64,7 @@ send_body(beast::tcp_stream& stream, Origin origin, Upload upload, std::chrono::
         if (got <= 0) {
             co_return fail(Code::unavailable, "the file became shorter while it was sent");
         }
-        stream.expires_after(idle_limit);
+        beast::get_lowest_layer(stream).expires_after(idle_limit);
         const auto [failed, count] = co_await asio::async_write(
             stream, asio::buffer(block.data(), static_cast<std::size_t>(got)), as_value
         );
@@ -73,23 +79,8 @@ send_body(beast::tcp_stream& stream, Origin origin, Upload upload, std::chrono::
     co_return Result<void>{};
 }
 
-}  // namespace
-
-Task<Response> send_file(Origin origin, Upload upload, std::chrono::milliseconds idle_limit) {
-    beast::tcp_stream stream{co_await asio::this_coro::executor};
-    stream.expires_after(idle_limit);
-    tcp::resolver resolver{stream.get_executor()};
-    const auto [unknown, places] =
-        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
-    if (unknown) {
-        co_return broken(origin, unknown);
-    }
-    const auto [refused, place] = co_await stream.async_connect(places, as_value);
-    if (refused) {
-        co_return broken(origin, refused);
-    }
-    CO_CHECK(co_await send_head(stream, origin, upload));
-    // The first bytes of "100 Continue" or of an answer that spares the body.
+// Waits for the first bytes of "100 Continue", or of an answer that spares the body: whether there is one.
+Task<bool> spared(beast::tcp_stream& stream, beast::flat_buffer& buffer, Origin origin) {
     asio::steady_timer silence{stream.get_executor(), patience};
     silence.async_wait([&stream](const boost::system::error_code& stopped) {
         if (!stopped) {
@@ -98,29 +89,41 @@ Task<Response> send_file(Origin origin, Upload upload, std::chrono::milliseconds
     });
     const auto [waited] = co_await stream.socket().async_wait(tcp::socket::wait_read, as_value);
     silence.cancel();
+    if (waited) {
+        co_return false;
+    }
+    bhttp::response_parser<bhttp::empty_body> interim;
+    interim.skip(true);
+    std::string peeked(13, '\0');
+    boost::system::error_code failed;
+    const auto count = stream.socket().receive(asio::buffer(peeked), tcp::socket::message_peek, failed);
+    if (failed || !std::string_view{peeked}.substr(0, count).contains(" 100")) {
+        co_return true;
+    }
+    const auto [lost, read] = co_await bhttp::async_read_header(stream, buffer, interim, as_value);
+    if (lost) {
+        co_return broken(origin, lost);
+    }
+    co_return false;
+}
+
+template <class Stream>
+Task<Response> send_over(Stream& stream, Origin origin, Upload upload, std::chrono::milliseconds idle_limit) {
+    CO_CHECK(co_await send_head(stream, origin, upload));
     beast::flat_buffer buffer;
     bool answered = false;
-    if (!waited) {
+    if constexpr (std::same_as<Stream, beast::tcp_stream>) {
         stream.expires_after(idle_limit);
-        bhttp::response_parser<bhttp::empty_body> interim;
-        interim.skip(true);
-        std::string peeked(13, '\0');
-        boost::system::error_code failed;
-        const auto count = stream.socket().receive(asio::buffer(peeked), tcp::socket::message_peek, failed);
-        answered = failed || !std::string_view{peeked}.substr(0, count).contains(" 100");
-        if (!answered) {
-            const auto [lost, read] = co_await bhttp::async_read_header(stream, buffer, interim, as_value);
-            if (lost) {
-                co_return broken(origin, lost);
-            }
-        }
+        CO_TRY(answered, co_await spared(stream, buffer, origin));
     }
     Result<void> sent;
     if (!answered) {
         sent = co_await send_body(stream, origin, upload, idle_limit);
     }
     // Also when the service closed in the middle: its answer says why.
-    stream.expires_after(std::max<std::chrono::milliseconds>(idle_limit, std::chrono::minutes{10}));
+    beast::get_lowest_layer(stream).expires_after(
+        std::max<std::chrono::milliseconds>(idle_limit, std::chrono::minutes{10})
+    );
     bhttp::response_parser<bhttp::string_body> parser;
     const auto [lost, received] = co_await bhttp::async_read(stream, buffer, parser, as_value);
     if (lost) {
@@ -133,6 +136,40 @@ Task<Response> send_file(Origin origin, Upload upload, std::chrono::milliseconds
     }
     response.body = std::move(parser.get().body());
     co_return response;
+}
+
+Task<void> connect(beast::tcp_stream& stream, Origin origin) {
+    tcp::resolver resolver{stream.get_executor()};
+    const auto [unknown, places] =
+        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
+    if (unknown) {
+        co_return broken(origin, unknown);
+    }
+    const auto [refused, place] = co_await stream.async_connect(places, as_value);
+    if (refused) {
+        co_return broken(origin, refused);
+    }
+    co_return Result<void>{};
+}
+
+}  // namespace
+
+Task<Response> send_file(Origin origin, Upload upload, std::chrono::milliseconds idle_limit) {
+    const auto executor = co_await asio::this_coro::executor;
+    if (!origin.secure) {
+        beast::tcp_stream stream{executor};
+        stream.expires_after(idle_limit);
+        CO_CHECK(co_await connect(stream, origin));
+        co_return co_await send_over(stream, origin, std::move(upload), idle_limit);
+    }
+    CO_TRY(const auto context, tls_context(origin.ca_file));
+    Encrypted stream{executor, *context};
+    stream.next_layer().expires_after(idle_limit);
+    CO_CHECK(co_await connect(stream.next_layer(), origin));
+    if (const auto failed = co_await shake_hands(stream, origin.host)) {
+        co_return broken(origin, failed);
+    }
+    co_return co_await send_over(stream, origin, std::move(upload), idle_limit);
 }
 
 }  // namespace vmm::fetch

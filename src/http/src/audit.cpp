@@ -37,7 +37,9 @@ Result<app::Ledger::Filter> filter_of(const Service& service, const Request& req
     }
     filter.about = text_or_empty(query(request, "about"));
     filter.outcome = text_or_empty(query(request, "outcome"));
-    static constexpr std::array<std::string_view, 5> outcomes{"", "allowed", "denied", "refused", "interrupted"};
+    static constexpr std::array<std::string_view, 5> outcomes{
+        "", "allowed", "denied", "refused", "interrupted"
+    };
     if (std::ranges::find(outcomes, filter.outcome) == outcomes.end()) {
         return invalid(
             "outcome", "expected allowed, denied, refused or interrupted, found " + quote(filter.outcome)

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "front.h"
+
 namespace vmm::http {
 namespace {
 
@@ -266,6 +268,7 @@ Task<void> authenticate(Service& service, const Route& route, Request& request) 
     CO_TRY(const auto who, identify(service, request));
     CO_CHECK(co_await check_account(service, request, who));
     request.caller = {who.address, service.accounts.administrator(who.address)};
+    CO_CHECK(check_rate(service, request));
     if (const auto* token = request.header("x-capability")) {
         CO_TRY(request.capability, capability_of(service, *token));
         CO_CHECK(service.revocations.check(*request.capability));

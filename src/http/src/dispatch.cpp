@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "caller.h"
+#include "front.h"
 #include "reply.h"
 #include "request.h"
 #include "routes.h"
@@ -138,8 +139,15 @@ Result<void> bind_idempotency_key(const Service& service, Request& request) {
 }
 
 Task<Reply> answer(Service& service, Request& request, std::string& allow) {
+    CO_CHECK(check_source(service, request));
+    if (auto answered = preflight(service, request)) {
+        co_return *std::move(answered);
+    }
     CO_CHECK(read_target(request));
     CO_TRY(const auto* route, find_route(request, allow));
+    if (service.guests_only && route->access.kind() != Access::Kind::anyone) {
+        co_return fail(Error{Code::not_found, "this port is for guests"}.with_slug("no-such-route"));
+    }
     CO_CHECK(check_twins(*route, request));
     CO_CHECK(read_body(request));
     if (route->access.kind() != Access::Kind::anyone) {
@@ -161,10 +169,11 @@ asio::awaitable<void> record(Service& service, Request& request, int status, std
     draft->record.outcome = status < 400                                      ? "allowed"
                             : status == 401 || status == 403 || status == 404 ? "denied"
                                                                               : "refused";
-    if (draft->open) {
+    // An intent that has gone wrong may have stored nothing, not even the open record.
+    if (draft->open && status < 400) {
         asio::post(service.application, [&ledger = service.ledger, draft] { ledger.seal(draft); });
     } else {
-        // Nothing was stored; the signature is used all the same, also after a restart.
+        // The signature is used all the same, also after a restart.
         (void)co_await on_application(service, service.ledger.append(request.ticket));
     }
 }
@@ -194,9 +203,12 @@ bool streams(Request head) {
 asio::awaitable<Reply> handle(Service& service, Request request) {
     const auto began = std::chrono::steady_clock::now();
     std::string allow;
+    request.peer = client_of(service, request);
     auto reply = co_await guarded(service, request, allow);
     Reply out = reply ? *std::move(reply) : problem(reply.error(), request.request_id);
     co_await record(service, request, out.status, reply ? std::string{} : std::string{reply.error().slug()});
+    count_failure(service, request, out);
+    dress(service, request, out);
     if (out.status == 405) {
         out.headers.emplace_back("Allow", allow);
     }

@@ -11,6 +11,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -53,6 +54,9 @@ struct Request {
     std::map<std::string, std::string, std::less<>> parameters;  // from the route's pattern
     std::vector<std::pair<std::string, std::string>> query;
     domain::Caller caller;
+    bool held_back = false;   // its source sends too much
+    std::string rate_policy;  // for the RateLimit headers
+    std::string rate_left;
     std::string auth;                              // signature, session or legacy, once it is known
     std::optional<domain::Session> session;        // that the request came in
     std::optional<proofs::Capability> capability;  // that came with it, verified
@@ -78,7 +82,8 @@ struct Reply {
     std::string body;
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
-    std::shared_ptr<FilePart> file;  // sent instead of `body`
+    std::shared_ptr<FilePart> file;     // sent instead of `body`
+    std::chrono::milliseconds hold{0};  // before it is sent; the connection ends with it
 };
 
 // Whether a request with this head goes to a route that reads its body itself.

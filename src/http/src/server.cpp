@@ -8,11 +8,15 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
+#include <mutex>
 #include <set>
 #include <thread>
+#include <unordered_map>
 
 #include "session.h"
 
@@ -113,12 +117,96 @@ namespace {
 
 using tcp = asio::ip::tcp;
 using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
-using LiveSession = Session<Socket>;
+using Encrypted = asio::ssl::stream<Socket>;
+
+// The certificate in force; replaced as a whole while connections that began with the old one go on.
+class Certificate {
+public:
+    [[nodiscard]] std::shared_ptr<asio::ssl::context> current() const {
+        const std::lock_guard lock{mutex_};
+        return current_;
+    }
+
+    Result<void> load(const TlsSettings& settings) {
+        using asio::ssl::context;
+        auto fresh = std::make_shared<context>(context::tls_server);
+        boost::system::error_code failed;
+        fresh->set_options(
+            context::default_workarounds | context::no_tlsv1 | context::no_tlsv1_1 | context::no_compression,
+            failed
+        );
+        const auto cannot = [&failed](std::string_view key, const std::string& file) {
+            return fail(Error{
+                Code::unavailable, std::string{key} + " " + file + " cannot be used: " + failed.message()
+            }
+                            .with_field(key));
+        };
+        if (fresh->use_certificate_chain_file(settings.certificate, failed), failed) {
+            return cannot("tls_cert", settings.certificate);
+        }
+        if (fresh->use_private_key_file(settings.key, context::pem, failed), failed) {
+            return cannot("tls_key", settings.key);
+        }
+        if (SSL_CTX_check_private_key(fresh->native_handle()) != 1) {
+            return fail(Error{Code::unavailable, "tls_key " + settings.key + " is not the key of tls_cert"}
+                            .with_field("tls_key"));
+        }
+        if (!settings.client_ca.empty()) {
+            if (fresh->load_verify_file(settings.client_ca, failed), failed) {
+                return cannot("tls_client_ca", settings.client_ca);
+            }
+            fresh->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert, failed);
+        }
+        const std::lock_guard lock{mutex_};
+        current_ = std::move(fresh);
+        return {};
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<asio::ssl::context> current_;
+};
+
+// How many connections each source has.
+class Sources {
+public:
+    explicit Sources(std::size_t most) : most_{most} {}
+
+    bool enter(const std::string& source) {
+        if (most_ == 0) {
+            return true;
+        }
+        const std::lock_guard lock{mutex_};
+        auto& count = counts_[source];
+        if (count == most_) {
+            return false;
+        }
+        ++count;
+        return true;
+    }
+
+    void leave(const std::string& source) {
+        if (most_ == 0) {
+            return;
+        }
+        const std::lock_guard lock{mutex_};
+        const auto place = counts_.find(source);
+        if (place != counts_.end() && --place->second == 0) {
+            counts_.erase(place);
+        }
+    }
+
+private:
+    std::size_t most_;
+    std::mutex mutex_;
+    std::unordered_map<std::string, std::size_t> counts_;
+};
 
 // One thread with its loop, its listening socket and its connections.
 class Worker {
 public:
-    explicit Worker(std::size_t max_connections) : max_connections_{max_connections} {}
+    Worker(std::size_t max_connections, const Certificate& certificate, Sources& sources)
+        : max_connections_{max_connections}, certificate_{certificate}, sources_{sources} {}
 
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
@@ -171,7 +259,7 @@ public:
             acceptor_.close(ignored);
             for (auto* session : sessions_) {
                 if (session->idle()) {
-                    session->stream().cancel(ignored);
+                    session->cancel();
                 }
             }
         });
@@ -210,8 +298,7 @@ private:
             const auto at = std::chrono::steady_clock::now();
             for (auto* session : sessions_) {
                 if (session->overdue(at)) {
-                    boost::system::error_code ignored;
-                    session->stream().close(ignored);
+                    session->end();
                 }
             }
         }
@@ -220,9 +307,23 @@ private:
     asio::awaitable<void> serve(Socket socket) {
         boost::system::error_code failed;
         const auto remote = socket.remote_endpoint(failed);
-        LiveSession session{
-            std::move(socket), *service_, failed ? "-" : remote.address().to_string(), draining_
-        };
+        const auto peer = failed ? std::string{"-"} : remote.address().to_string();
+        const auto source = source_of(peer);
+        if (sources_.enter(source)) {
+            if (const auto certificate = certificate_.current()) {
+                Encrypted stream{std::move(socket), *certificate};
+                co_await serve_stream(std::move(stream), peer);
+            } else {
+                co_await serve_stream(std::move(socket), peer);
+            }
+            sources_.leave(source);
+        }
+        --connections_;
+    }
+
+    template <class Stream>
+    asio::awaitable<void> serve_stream(Stream stream, std::string peer) {
+        Session<Stream> session{std::move(stream), *service_, std::move(peer), draining_};
         sessions_.insert(&session);
         try {
             co_await session.run();
@@ -230,14 +331,15 @@ private:
             spdlog::error("a connection ended with an exception what=\"{}\"", e.what());
         }
         sessions_.erase(&session);
-        --connections_;
     }
 
     Service* service_ = nullptr;  // set before the thread runs
     std::size_t max_connections_;
     asio::io_context loop_{1};
     tcp::acceptor acceptor_{loop_};
-    std::set<LiveSession*> sessions_;
+    const Certificate& certificate_;
+    Sources& sources_;
+    std::set<Connection*> sessions_;
     std::atomic<std::size_t> connections_{0};
     std::atomic<bool> draining_{false};
     std::thread thread_;
@@ -246,6 +348,9 @@ private:
 class RealServer final : public Server {
 public:
     Result<void> bind(const ServerSettings& settings) {
+        tls_ = settings.tls;
+        CHECK(reload_certificate());
+        sources_ = std::make_unique<Sources>(settings.max_connections_per_source);
         boost::system::error_code failed;
         const auto address = asio::ip::make_address(settings.host, failed);
         if (failed) {
@@ -269,7 +374,9 @@ public:
         port_ = probe.local_endpoint().port();
         probe.close(failed);
         for (unsigned i = 0; i < settings.workers; ++i) {
-            workers_.push_back(std::make_unique<Worker>(settings.max_connections / settings.workers));
+            workers_.push_back(
+                std::make_unique<Worker>(settings.max_connections / settings.workers, certificate_, *sources_)
+            );
             TRY(port_, workers_.back()->listen({address, port_}));
         }
         return {};
@@ -282,6 +389,10 @@ public:
     }
 
     [[nodiscard]] std::uint16_t port() const override { return port_; }
+
+    Result<void> reload_certificate() override {
+        return tls_.certificate.empty() ? Result<void>{} : certificate_.load(tls_);
+    }
 
     void stop(std::chrono::milliseconds limit) override {
         for (const auto& worker : workers_) {
@@ -300,6 +411,9 @@ public:
     }
 
 private:
+    TlsSettings tls_;
+    Certificate certificate_;
+    std::unique_ptr<Sources> sources_;
     std::uint16_t port_ = 0;
     std::vector<std::unique_ptr<Worker>> workers_;
 };

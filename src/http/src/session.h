@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <string>
 
+#include "connection.h"
 #include "reply.h"
 #include "request.h"
 
@@ -36,12 +37,15 @@ std::string written(const Reply& reply, bool keep_alive, bool head, const std::s
 std::optional<Error> reading_problem(const boost::system::error_code& failed);
 
 template <class Stream>
-class Session {
+class Session final : public Connection {
 public:
     Session(Stream stream, Service& service, std::string peer, const std::atomic<bool>& draining)
         : stream_{std::move(stream)}, service_{service}, peer_{std::move(peer)}, draining_{draining} {}
 
     asio::awaitable<void> run() {
+        if (!co_await open()) {
+            co_return;
+        }
         while (!draining_) {
             if (!co_await readable()) {
                 break;
@@ -53,13 +57,25 @@ public:
         co_await close();
     }
 
-    Stream& stream() { return stream_; }
+    [[nodiscard]] bool idle() const override { return idle_; }
 
-    // Between requests, so that a server that stops may close it.
-    [[nodiscard]] bool idle() const { return idle_; }
+    [[nodiscard]] bool overdue(std::chrono::steady_clock::time_point at) const override {
+        return at > deadline_;
+    }
 
-    // Whether what the session waits for has taken too long; then its stream is to be closed.
-    [[nodiscard]] bool overdue(std::chrono::steady_clock::time_point at) const { return at > deadline_; }
+    void cancel() override {
+        if constexpr (is_socket || is_encrypted) {
+            boost::system::error_code ignored;
+            socket().cancel(ignored);
+        }
+    }
+
+    void end() override {
+        if constexpr (is_socket || is_encrypted) {
+            boost::system::error_code ignored;
+            socket().close(ignored);
+        }
+    }
 
 private:
     using HeadParser = bhttp::request_parser<bhttp::empty_body>;
@@ -111,6 +127,26 @@ private:
     static constexpr bool is_socket = requires(Stream& stream, boost::system::error_code& failed) {
         stream.shutdown(asio::socket_base::shutdown_both, failed);
     };
+
+    static constexpr bool is_encrypted = requires { typename Stream::handshake_type; };
+
+    auto& socket() {
+        if constexpr (is_encrypted) {
+            return stream_.next_layer();
+        } else {
+            return stream_;
+        }
+    }
+
+    // The handshake of an encrypted stream.
+    asio::awaitable<bool> open() {
+        if constexpr (is_encrypted) {
+            limit(service_.header_limit);
+            const auto [failed] = co_await stream_.async_handshake(Stream::server, as_value);
+            co_return !failed;
+        }
+        co_return true;
+    }
 
     void limit(std::chrono::milliseconds time) { deadline_ = std::chrono::steady_clock::now() + time; }
 
@@ -192,6 +228,10 @@ private:
         const auto id = request.request_id;
         deadline_ = std::chrono::steady_clock::time_point::max();  // the service has its own
         const auto reply = co_await handle(service_, std::move(request));
+        if (reply.hold.count() > 0) {
+            co_await pause_for(reply.hold);
+            keep_alive = false;
+        }
         // A body that was not read to its end leaves the connection where no next request can be found.
         keep_alive = keep_alive && (reader == nullptr || reader->finished());
         const auto out = written(reply, keep_alive, head, id);
@@ -208,6 +248,28 @@ private:
     }
 
     asio::awaitable<bool> send(const FilePart& part) {
+        if constexpr (is_encrypted) {
+            std::string block(256 << 10, '\0');
+            for (std::uint64_t sent = 0; sent < part.bytes;) {
+                limit(service_.body_limit);
+                const auto got = ::pread(
+                    part.file.get(),
+                    block.data(),
+                    std::min<std::uint64_t>(block.size(), part.bytes - sent),
+                    static_cast<off_t>(part.offset + sent)
+                );
+                if (got <= 0) {
+                    co_return false;
+                }
+                const auto [lost, count] = co_await asio::async_write(
+                    stream_, asio::buffer(block.data(), static_cast<std::size_t>(got)), as_value
+                );
+                if (lost) {
+                    co_return false;
+                }
+                sent += count;
+            }
+        }
         if constexpr (is_socket) {
             boost::system::error_code failed;
             stream_.native_non_blocking(true, failed);
@@ -269,12 +331,16 @@ private:
     }
 
     asio::awaitable<void> close() {
-        if constexpr (is_socket) {
-            boost::system::error_code ignored;
+        boost::system::error_code ignored;
+        if constexpr (is_encrypted) {
+            // Says that this is the end, so that the client knows that nothing was cut off.
+            limit(std::chrono::milliseconds{1000});
+            co_await stream_.async_shutdown(as_value);
+            socket().close(ignored);
+        } else if constexpr (is_socket) {
             stream_.shutdown(asio::socket_base::shutdown_both, ignored);
             stream_.close(ignored);
         }
-        co_return;
     }
 
     Stream stream_;

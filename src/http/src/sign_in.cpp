@@ -1,5 +1,6 @@
-#include "vmm/base/text.h"
 #include "vmm/proofs/sign_in.h"
+
+#include "vmm/base/text.h"
 #include "vmm/wire/auth.h"
 #include "vmm/wire/signing.h"
 
@@ -27,10 +28,9 @@ wire::Session represent(const domain::Session& session, const Request& request) 
 
 Result<ports::Signature> signature_of(const std::string& text) {
     const auto bytes = from_hex(text);
-    const auto parsed =
-        !bytes || bytes->size() != 65
-            ? Result<wire::SignatureText>{fail(Code::malformed, "expected 65 bytes of hex")}
-            : wire::parse_signature(text, bytes->back() % 27 == 0 ? "0" : "1");
+    const auto parsed = !bytes || bytes->size() != 65
+                            ? Result<wire::SignatureText>{fail(Code::malformed, "expected 65 bytes of hex")}
+                            : wire::parse_signature(text, bytes->back() % 27 == 0 ? "0" : "1");
     return parsed ? Result<ports::Signature>{ports::Signature{parsed->rs, parsed->recovery_id}}
                   : invalid("signature", parsed.error().message());
 }
@@ -98,8 +98,7 @@ Task<Reply> show_nonce(Service& service, Request& request) {
     const auto at = now();
     wire::Nonce out;
     out.nonce = proofs::make_nonce(service.world.signatures, settings.secret, at);
-    out.expires_at =
-        rfc3339(*proofs::check_nonce(service.world.signatures, settings.secret, out.nonce, at));
+    out.expires_at = rfc3339(*proofs::check_nonce(service.world.signatures, settings.secret, out.nonce, at));
     out.domains = service.sign_in.domains;
     out.chain_id = service.sign_in.chain_id;
     co_return json_reply(200, out);
@@ -115,11 +114,11 @@ Task<Reply> login(Service& service, Request& request) {
     );
     if (!service.accounts.registered(said.address)) {
         if (service.world.settings.registration != app::Registration::open) {
-            co_return fail(Error{
-                Code::unauthenticated, std::string{said.address.text()} + " is not registered"
-            }
-                               .with_slug("unknown-signer")
-                               .with_hint("ask an administrator for an account"));
+            co_return fail(
+                Error{Code::unauthenticated, std::string{said.address.text()} + " is not registered"}
+                    .with_slug("unknown-signer")
+                    .with_hint("ask an administrator for an account")
+            );
         }
         CO_CHECK(co_await open_account(service, said.address));
     }
@@ -127,11 +126,10 @@ Task<Reply> login(Service& service, Request& request) {
     auto claimed = service.replay.claim("sign-in/" + said.nonce, nonce_ends);
     if (!claimed) {
         co_return fail(
-            claimed.error().code() != Code::conflict
-                ? std::move(claimed).error()
-                : Error{Code::conflict, "the nonce was used before"}.with_slug("nonce-used").with_field(
-                      "message"
-                  )
+            claimed.error().code() != Code::conflict ? std::move(claimed).error()
+                                                     : Error{Code::conflict, "the nonce was used before"}
+                                                           .with_slug("nonce-used")
+                                                           .with_field("message")
         );
     }
     request.ticket = *std::move(claimed);

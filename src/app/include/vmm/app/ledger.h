@@ -22,17 +22,22 @@ namespace vmm::app {
 
 // The service's own signature under the ledger's end.
 struct LedgerSeal {
-    std::string signer;                                                // address
+    std::string signer;                                              // address
     std::function<ports::Signature(std::string_view message)> sign;  // EIP-191
 };
 
-// The chain of records in the store. A request's record is opened in the transaction of its intent and sealed,
-// in the order of their ends, when its answer is known; what has no intent is sealed at once. A record that was
-// opened is never lost: what a killed service has left open is sealed at the next start. Used on the
-// application's executor.
+// The chain of records in the store. A request's record is opened in the transaction of its intent and
+// sealed, in the order of their ends, when its answer is known; what has no intent is sealed at once. A
+// record that was opened is never lost: what a killed service has left open is sealed at the next start. Used
+// on the application's executor.
 class Ledger {
 public:
-    Ledger(const Settings& settings, ports::StateStore& store, const ports::Signatures& signatures, Group& jobs)
+    Ledger(
+        const Settings& settings,
+        ports::StateStore& store,
+        const ports::Signatures& signatures,
+        Group& jobs
+    )
         : settings_{settings}, store_{store}, signatures_{signatures}, jobs_{jobs} {}
 
     Task<void> load();
@@ -46,8 +51,8 @@ public:
     // Seals an open record by and by.
     void seal(std::shared_ptr<LedgerDraft> draft);
 
-    // Seals a record that is not open, together with the used signature; returns when both are stored, or when
-    // that takes too long, though they will be.
+    // Seals a record that may not be open, together with the used signature; returns when both are stored, or
+    // when that takes too long, though they will be.
     Task<void> append(Ticket ticket);
 
     struct Filter {

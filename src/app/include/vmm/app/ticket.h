@@ -13,7 +13,7 @@ namespace vmm::app {
 struct LedgerDraft {
     proofs::LedgerRecord record;
     std::string key;    // of the open record in the store
-    bool open = false;  // the open record has gone into an intent
+    bool open = false;  // the open record has gone into an intent, which may have failed
 };
 
 // What a mutating request leaves in the state store in the same transaction as its intent: that its signature

@@ -11,10 +11,12 @@
 
 namespace vmm::fetch {
 
-// Where a service is: http://host[:port].
+// Where a service is: http://host[:port] or https://host[:port].
 struct Origin {
     std::string host;
     std::uint16_t port = 80;
+    bool secure = false;
+    std::string ca_file = {};  // authorities trusted beside the system's own
 };
 
 // invalid.

@@ -8,11 +8,20 @@
 
 namespace vmm::http {
 
+// Files in PEM. Encryption is on when there is a certificate.
+struct TlsSettings {
+    std::string certificate;  // with its chain
+    std::string key;
+    std::string client_ca;  // who must have signed a client's certificate; empty asks for none
+};
+
 struct ServerSettings {
     std::string host = "0.0.0.0";
     std::uint16_t port = 3003;  // 0: any free one
     unsigned workers = 2;       // threads, each with a loop and a listening socket of its own
     std::size_t max_connections = 16384;
+    std::size_t max_connections_per_source = 0;  // 0: no limit
+    TlsSettings tls;
 };
 
 // Accepts and serves connections on its own threads until stopped. Made in two steps, so that the port is
@@ -23,6 +32,9 @@ public:
 
     // The port that is listened on.
     [[nodiscard]] virtual std::uint16_t port() const = 0;
+
+    // Reads the certificate and its key again; on failure the old ones stay in force. Thread-safe.
+    virtual Result<void> reload_certificate() = 0;
 
     virtual void start(Service& service) = 0;
 

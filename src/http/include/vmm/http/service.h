@@ -1,12 +1,15 @@
 #pragma once
 
 #include "vmm/app/application.h"
+#include "vmm/http/limits.h"
+#include "vmm/http/network.h"
 #include "vmm/proofs/sign_in.h"
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace vmm::http {
@@ -51,7 +54,11 @@ struct Service {
     std::chrono::milliseconds header_limit{10000};  // from a request's first byte to the end of its headers
     std::chrono::milliseconds body_limit{60000};    // for the body, and for taking the answer
     proofs::SignInRules sign_in;
-    std::vector<std::string> cors_origins;   // origins whose pages may call, beside one's own
+    std::vector<std::string> cors_origins;  // origins whose pages may call, beside one's own
+    std::vector<Network> trusted_proxies;   // whose X-Forwarded-For is believed
+    std::unique_ptr<Limits> limits = std::make_unique<Limits>();
+    bool guests_only = false;                // serves what guests call, and nothing else
+    bool encrypted = false;                  // TLS
     std::function<std::int64_t()> clock_ns;  // Unix time in nanoseconds
 };
 
