@@ -175,3 +175,70 @@ def test_the_body_is_signed_by_its_meaning(service):
 def test_a_post_to_a_path_that_serves_get_needs_a_body(service):
     answer = service.raw("POST", "/vms", service.signed_headers("POST", "/vms"), b"")
     assert (answer.status, answer.code) == (400, "body-missing"), answer
+
+
+# What earlier clients did: a signature in the body, over a text without a time.
+
+
+def legacy_sign(signer, message, twice):
+    """By the written rule: SHA3-256 (FIPS 202) of the text, as it is or hashed once more with SHA-256."""
+    import ctypes
+    from support import _context, _secp
+    digest = hashlib.sha3_256(message.encode()).digest()
+    digest = hashlib.sha256(digest).digest() if twice else digest
+    recoverable = ctypes.create_string_buffer(65)
+    assert _secp.secp256k1_ecdsa_sign_recoverable(_context, recoverable, digest, signer.key, None, None)
+    out, recovery = ctypes.create_string_buffer(64), ctypes.c_int()
+    _secp.secp256k1_ecdsa_recoverable_signature_serialize_compact(_context, out, ctypes.byref(recovery), recoverable)
+    return {"signature": out.raw.hex(), "recovery_id": recovery.value}
+
+
+def legacy_call(service, method, target, body):
+    return service.raw(method, target, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+
+def test_legacy_signatures_are_off_unless_turned_on(service):
+    body = {"name": "web", "formfile": "", **legacy_sign(service.admin, "CreateVmRequest:web:", False)}
+    answer = legacy_call(service, "POST", "/vm/create", body)
+    assert (answer.status, answer.code) == (401, "legacy-auth-disabled") and "VMM_LEGACY_AUTH" in answer.json["hint"], answer
+    assert "deprecation" not in answer.headers
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_legacy_signatures_work_where_they_did(make_service, twice):
+    service = make_service(legacy_auth="true")
+    admin = service.admin
+    formfile = "NAME web\nMEM 512\nVCPU 1\nDISK 5\n"
+    message = f"CreateVmRequest:web:{formfile.encode()[:32].hex()}"
+    body = {"name": "web", "formfile": formfile, **legacy_sign(admin, message, twice)}
+    made = legacy_call(service, "POST", "/vm/create", body)
+    assert made.status == 201 and made.json["owner"] == admin.address, made
+    assert made.headers["deprecation"].startswith("@") and made.headers["sunset"].endswith("GMT")
+    assert f"address={admin.address}" in [line for line in service.log.read_text().splitlines() if "signed in its body" in line][-1]
+    vm = made.json["id"]
+    again = legacy_call(service, "POST", "/vm/create", body)
+    assert (again.status, again.code) == (409, "replayed-request")
+
+    def signed(operation, **more):
+        return {"id": vm, "name": "web", **legacy_sign(admin, f"{operation}VmRequest:{vm}", twice), **more}
+
+    assert legacy_call(service, "GET", f"/vm/{vm}", signed("Get")).json["id"] == vm
+    for _ in range(2):  # may be repeated, which is why this way ends
+        assert legacy_call(service, "POST", f"/vm/{vm}/stop", signed("Stop")).status == 200
+        assert legacy_call(service, "POST", f"/vm/{vm}/start", signed("Start")).status == 200
+    wrong = [
+        (f"/vm/{vm}/stop", signed("Start"), 401), (f"/vm/{vm}/stop", signed("Stop", recovery_id=2), 400), (f"/vm/{vm}/stop", signed("Stop", signature="00"), 400),
+        (f"/vm/{vm}/stop", signed("Stop", id="vm-other"), 422), (f"/vms/{vm}/stop", signed("Stop"), 401), (f"/vm/{vm}/pause", signed("Stop"), 401),
+    ]
+    for target, body, status in wrong:
+        assert legacy_call(service, "POST", target, body).status == status, (target, body)
+    gone = signed("Delete")
+    assert legacy_call(service, "POST", f"/vm/{vm}/stop", signed("Stop")).status == 200
+    assert legacy_call(service, "POST", f"/vm/{vm}/delete", gone).status == 204
+    service.restart()
+    assert legacy_call(service, "POST", f"/vm/{vm}/delete", gone).code == "replayed-request"
+    stranger = {"name": "x", "formfile": "", **legacy_sign(Signer(), "CreateVmRequest:x:", twice)}
+    assert legacy_call(service, "POST", "/vm/create", stranger).code == "unknown-signer"
+    # In the ledger they stand with the text that was signed, and check out.
+    from test_ledger import exported, verify
+    assert verify(exported(service)).returncode == 0

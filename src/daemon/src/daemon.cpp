@@ -213,6 +213,7 @@ private:
         service_->sign_in = sign_in_rules(config_, server_->port());
         service_->cors_origins = config_.list("cors_origins");
         service_->encrypted = encrypted();
+        service_->legacy_auth = config_.flag("legacy_auth");
         if (guests_) {
             guest_service_ = std::make_unique<http::Service>(*app_, loop_.get_executor());
             guest_service_->guests_only = true;

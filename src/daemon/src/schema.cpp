@@ -131,6 +131,12 @@ constexpr std::array schema{
         "Seconds that a request's X-Timestamp may be off"
     ),
 
+    boolean(
+        "Access",
+        "legacy_auth",
+        "false",
+        "Accept signatures in the bodies of old clients' requests; they can be repeated for ever"
+    ),
     integer("Access", "session_lifetime", "480", 1, 43200, "Minutes that a session lasts"),
     text(
         "Access",

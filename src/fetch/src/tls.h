@@ -22,7 +22,9 @@ inline Result<std::shared_ptr<asio::ssl::context>> tls_context(const std::string
     boost::system::error_code failed;
     context->set_default_verify_paths(failed);
     if (!ca_file.empty() && (context->load_verify_file(ca_file, failed), failed)) {
-        return fail(Code::unavailable, "the authorities in " + ca_file + " cannot be read: " + failed.message());
+        return fail(
+            Code::unavailable, "the authorities in " + ca_file + " cannot be read: " + failed.message()
+        );
     }
     return context;
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "front.h"
+#include "legacy.h"
 
 namespace vmm::http {
 namespace {
@@ -62,6 +63,7 @@ struct Signed {
     ports::Digest digest{};
     std::string message;
     std::string signature;  // 65 bytes in hex
+    bool once = true;
     std::int64_t timestamp_ns = 0;
 };
 
@@ -200,8 +202,19 @@ Result<void> open_record(Service& service, const Route& route, Request& request,
 }
 
 // Who asks, by whichever proof the request carries.
-Result<Signed> identify(Service& service, Request& request) {
+Result<Signed> identify(Service& service, const Route& route, Request& request) {
     const auto token = session_token(request);
+    TRY(auto legacy, read_legacy(service, route, request));
+    if (legacy) {
+        request.auth = "legacy";
+        Signed who;
+        who.address = legacy->address;
+        who.digest = legacy->digest;
+        who.message = std::move(legacy->message);
+        who.signature = std::move(legacy->signature);
+        who.once = legacy->once;
+        return who;
+    }
     if (token.text.empty() || request.header("x-signature") != nullptr) {
         request.auth = "signature";
         TRY(auto who, recover(service, request));
@@ -265,7 +278,7 @@ Result<proofs::Capability> capability_of(const Service& service, std::string_vie
 }
 
 Task<void> authenticate(Service& service, const Route& route, Request& request) {
-    CO_TRY(const auto who, identify(service, request));
+    CO_TRY(const auto who, identify(service, route, request));
     CO_CHECK(co_await check_account(service, request, who));
     request.caller = {who.address, service.accounts.administrator(who.address)};
     CO_CHECK(check_rate(service, request));
@@ -288,6 +301,10 @@ Task<void> authenticate(Service& service, const Route& route, Request& request) 
     if (request.auth == "signature") {
         const auto window = service.world.settings.timestamp_window.count();
         const Timestamp expires{who.timestamp_ns / 1'000'000 + (window + 1) * 1000};
+        CO_TRY(request.ticket, service.replay.claim(who.address, who.digest, expires));
+    } else if (request.auth == "legacy" && who.once) {
+        // Its text holds no time; what is good once must be remembered for as long as it could come again.
+        const auto expires = now().plus(std::chrono::years{2});
         CO_TRY(request.ticket, service.replay.claim(who.address, who.digest, expires));
     }
     co_return open_record(service, route, request, who);

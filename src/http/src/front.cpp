@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "legacy.h"
+
 namespace vmm::http {
 namespace {
 
@@ -32,9 +34,9 @@ void tell_rate(Request& request, std::string_view name, const Rate& rate, const 
 }
 
 std::unexpected<Error> refuse(std::string_view slug, std::string why, const Buckets::Verdict& verdict) {
-    return fail(Error{Code::exhausted, std::move(why)}
-                    .with_slug(slug)
-                    .with_retry_after(static_cast<int>(verdict.retry_after_s)));
+    return fail(Error{Code::exhausted, std::move(why)}.with_slug(slug).with_retry_after(
+        static_cast<int>(verdict.retry_after_s)
+    ));
 }
 
 std::string per_second(const Rate& rate) {
@@ -44,8 +46,8 @@ std::string per_second(const Rate& rate) {
 
 const std::string* allowed_origin(const Service& service, const Request& request) {
     const auto* origin = request.header("origin");
-    const bool allowed = origin != nullptr && std::ranges::find(service.cors_origins, *origin) !=
-                                                  service.cors_origins.end();
+    const bool allowed =
+        origin != nullptr && std::ranges::find(service.cors_origins, *origin) != service.cors_origins.end();
     return allowed ? origin : nullptr;
 }
 
@@ -145,7 +147,8 @@ std::optional<Reply> preflight(const Service& service, const Request& request) {
     reply.headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
     reply.headers.emplace_back(
         "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Address, X-Capability, "
+        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Address, "
+        "X-Capability, "
         "X-Content-SHA256, X-Recovery-ID, X-Request-Id, X-Signature, X-Timestamp"
     );
     reply.headers.emplace_back("Access-Control-Max-Age", "600");
@@ -164,6 +167,9 @@ void dress(const Service& service, const Request& request, Reply& reply) {
     if (!request.rate_policy.empty()) {
         headers.emplace_back("RateLimit-Policy", request.rate_policy);
         headers.emplace_back("RateLimit", request.rate_left);
+    }
+    if (request.auth == "legacy") {
+        deprecate(reply);
     }
     if (!service.cors_origins.empty()) {
         headers.emplace_back("Vary", "Origin");

@@ -16,8 +16,8 @@ Result<void> check_source(Service& service, Request& request);
 // Once the caller is known. exhausted "too-many-requests".
 Result<void> check_rate(Service& service, Request& request);
 
-// Counts what went wrong before the caller was known, and holds the answers of a source that does it too often:
-// waiting costs the service nothing.
+// Counts what went wrong before the caller was known, and holds the answers of a source that does it too
+// often: waiting costs the service nothing.
 void count_failure(Service& service, const Request& request, Reply& reply);
 
 // The answer to a browser's question whether a page of another origin may ask; nothing when this is none.

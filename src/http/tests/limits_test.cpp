@@ -1,4 +1,5 @@
 #include "vmm/http/limits.h"
+
 #include "vmm/http/network.h"
 
 #include <gtest/gtest.h>

@@ -63,6 +63,7 @@ private:
 // address.
 struct Limits {
     Limits() = default;
+
     Limits(Rate by_source, Rate by_failures, Rate by_address)
         : source{by_source}, failures{by_failures}, address{by_address} {}
 

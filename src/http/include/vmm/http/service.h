@@ -57,6 +57,7 @@ struct Service {
     std::vector<std::string> cors_origins;  // origins whose pages may call, beside one's own
     std::vector<Network> trusted_proxies;   // whose X-Forwarded-For is believed
     std::unique_ptr<Limits> limits = std::make_unique<Limits>();
+    bool legacy_auth = false;                // signatures in bodies
     bool guests_only = false;                // serves what guests call, and nothing else
     bool encrypted = false;                  // TLS
     std::function<std::int64_t()> clock_ns;  // Unix time in nanoseconds
