@@ -287,3 +287,67 @@ def console(service, vm_id, command=None, expect=b"", timeout=30):
     client.close()
     assert expect in said, said[-300:]
     return said
+
+
+class WebSocket:
+    """A client of RFC 6455, as far as a console needs one."""
+
+    def __init__(self, service, target, headers):
+        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+        lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{service.port}", "Upgrade: websocket", "Connection: Upgrade",
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.socket.sendall("\r\n".join(lines + ["", ""]).encode())
+        self.buffer, self.closed = b"", None
+        while b"\r\n\r\n" not in self.buffer:
+            part = self.socket.recv(65536)
+            assert part, self.buffer
+            self.buffer += part
+        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        self.status = int(head.split()[1])
+        if self.status != 101:
+            length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            while len(self.buffer) < length:
+                self.buffer += self.socket.recv(65536)
+            self.problem = json.loads(self.buffer)
+
+    def send(self, data):
+        mask = os.urandom(4)
+        length = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0x80 | 126]) + len(data).to_bytes(2, "big")
+        self.socket.sendall(b"\x82" + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+
+    def _take(self, count):
+        while len(self.buffer) < count:
+            part = self.socket.recv(65536)
+            if not part:
+                raise ConnectionError("closed")
+            self.buffer += part
+        out, self.buffer = self.buffer[:count], self.buffer[count:]
+        return out
+
+    def receive(self, timeout=30):
+        """The next message; None once it is closed, with the code and the reason in `closed`."""
+        self.socket.settimeout(timeout)
+        try:
+            kind, length = self._take(2)
+            length = int.from_bytes(self._take(2), "big") if length == 126 else int.from_bytes(self._take(8), "big") if length == 127 else length
+            data = self._take(length)
+        except ConnectionError:
+            self.closed = self.closed or (1006, "")
+            return None
+        if kind & 15 == 8:
+            self.closed = (int.from_bytes(data[:2], "big"), data[2:].decode())
+            return None
+        return data if kind & 15 in (1, 2) else self.receive(timeout)
+
+    def until(self, expected, timeout=60):
+        said, deadline = b"", time.time() + timeout
+        while expected not in said:
+            assert time.time() < deadline, said[-300:]
+            part = self.receive(timeout)
+            assert part is not None, (self.closed, said[-300:])
+            said += part
+        return said
+
+    def close(self):
+        self.socket.close()

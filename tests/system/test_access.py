@@ -15,7 +15,7 @@ ON_MACHINE = {
     "GET /vms/{id}": "ReadOnly", "GET /vm/{id}": "ReadOnly", "GET /vm/{id}/info": "ReadOnly",
     "GET /vms/{id}/events": "ReadOnly", "GET /vms/{id}/disks": "ReadOnly", "GET /vms/{id}/collaborators": "ReadOnly",
     "POST /vms/{id}/start": "Operator", "POST /vm/{id}/start": "Operator", "POST /vm/{id}/boot": "Operator", "POST /vm/{id}/on": "Operator",
-    "POST /vms/{id}/stop": "Operator", "POST /vm/{id}/stop": "Operator", "POST /vms/{id}/restart": "Operator",
+    "GET /vms/{id}/console": "Operator", "POST /vms/{id}/stop": "Operator", "POST /vm/{id}/stop": "Operator", "POST /vms/{id}/restart": "Operator",
     "POST /vm/{id}/restart": "Operator", "POST /vm/{id}/reboot": "Operator", "POST /vms/{id}/pause": "Operator",
     "POST /vm/{id}/pause": "Operator", "POST /vms/{id}/resume": "Operator", "POST /vm/{id}/resume": "Operator",
     "PATCH /vms/{id}": "Manager", "POST /vm/{id}/update": "Manager", "POST /vms/{id}/clone": "Manager", "POST /vm/{id}/clone": "Manager",

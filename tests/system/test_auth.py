@@ -224,7 +224,7 @@ def test_legacy_signatures_work_where_they_did(make_service, twice):
 
     assert legacy_call(service, "GET", f"/vm/{vm}", signed("Get")).json["id"] == vm
     for _ in range(2):  # may be repeated, which is why this way ends
-        assert legacy_call(service, "POST", f"/vm/{vm}/stop", signed("Stop")).status == 200
+        assert legacy_call(service, "POST", f"/vm/{vm}/stop", signed("Stop", timeout_s=0)).status == 200
         assert legacy_call(service, "POST", f"/vm/{vm}/start", signed("Start")).status == 200
     wrong = [
         (f"/vm/{vm}/stop", signed("Start"), 401), (f"/vm/{vm}/stop", signed("Stop", recovery_id=2), 400), (f"/vm/{vm}/stop", signed("Stop", signature="00"), 400),
@@ -233,7 +233,7 @@ def test_legacy_signatures_work_where_they_did(make_service, twice):
     for target, body, status in wrong:
         assert legacy_call(service, "POST", target, body).status == status, (target, body)
     gone = signed("Delete")
-    assert legacy_call(service, "POST", f"/vm/{vm}/stop", signed("Stop")).status == 200
+    assert legacy_call(service, "POST", f"/vm/{vm}/stop", signed("Stop", timeout_s=0)).status == 200
     assert legacy_call(service, "POST", f"/vm/{vm}/delete", gone).status == 204
     service.restart()
     assert legacy_call(service, "POST", f"/vm/{vm}/delete", gone).code == "replayed-request"

@@ -146,7 +146,7 @@ Token session_token(const Request& request) {
 
 // A browser sends the cookie with requests that other sites begin, too; their origin gives them away.
 Result<void> check_origin(const Service& service, const Request& request) {
-    if (request.method == "GET" || request.method == "HEAD") {
+    if (!request.changes()) {
         return {};
     }
     const auto& origin = header_or_none(request, "origin");
@@ -295,7 +295,7 @@ Task<void> authenticate(Service& service, const Route& route, Request& request) 
         }
         request.caller.delegation = request.capability->delegation;
     }
-    if (request.method == "GET" || request.method == "HEAD") {
+    if (!request.changes()) {
         co_return Result<void>{};
     }
     if (request.auth == "signature") {

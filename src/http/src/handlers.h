@@ -16,6 +16,7 @@ Task<Reply> pause_vm(Service& service, Request& request);
 Task<Reply> resume_vm(Service& service, Request& request);
 Task<Reply> boot_complete(Service& service, Request& request);
 
+Task<Reply> open_console(Service& service, Request& request);
 Task<Reply> clone_vm(Service& service, Request& request);
 Task<Reply> publish_vm(Service& service, Request& request);
 Task<Reply> list_events(Service& service, Request& request);

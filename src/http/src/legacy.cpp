@@ -25,7 +25,7 @@ constexpr std::array legacy_routes{
 };
 
 constexpr std::size_t signed_formfile_bytes = 32;
-constexpr std::string_view deprecated_since = "@1767225600";            // 2026-01-01
+constexpr std::string_view deprecated_since = "@1767225600";  // 2026-01-01
 constexpr std::string_view ends = "Fri, 31 Dec 2027 23:59:59 GMT";
 
 std::unexpected<Error> bad(std::string_view field, std::string why) {
@@ -62,7 +62,8 @@ Result<ports::Signature> signature_in(const json::Value& body) {
     return out;
 }
 
-// The old clients signed the digest as it is, or hashed once more with SHA-256; whose account it is tells which.
+// The old clients signed the digest as it is, or hashed once more with SHA-256; whose account it is tells
+// which.
 Result<std::pair<domain::Address, ports::Digest>>
 signer_of(const Service& service, const std::string& message, const ports::Signature& signature) {
     const auto& signatures = service.world.signatures;
@@ -101,13 +102,15 @@ Result<std::optional<LegacyProof>> read_legacy(const Service& service, const Rou
         return std::optional<LegacyProof>{};
     }
     if (!service.legacy_auth) {
-        return fail(Error{
-            Code::unauthenticated,
-            "the request is signed in its body, as old clients did; that is turned off here"
-        }
-                        .with_slug("legacy-auth-disabled")
-                        .with_hint("sign with the headers X-Signature, X-Recovery-ID and X-Timestamp; until then an "
-                                   "operator may set legacy_auth = true (VMM_LEGACY_AUTH)"));
+        return fail(
+            Error{
+                Code::unauthenticated,
+                "the request is signed in its body, as old clients did; that is turned off here"
+            }
+                .with_slug("legacy-auth-disabled")
+                .with_hint("sign with the headers X-Signature, X-Recovery-ID and X-Timestamp; until then an "
+                           "operator may set legacy_auth = true (VMM_LEGACY_AUTH)")
+        );
     }
     const auto id = request.json->text_or("id", "");
     if (!id.empty() && legacy->operation != "Create" && id != request.parameters.at("id")) {
@@ -123,7 +126,9 @@ Result<std::optional<LegacyProof>> read_legacy(const Service& service, const Rou
     proof.once = legacy->operation == "Create" || legacy->operation == "Delete";
     strip(*legacy, request);
     spdlog::warn(
-        "a request is signed in its body, which ends soon address={} route={}", proof.address.text(), route.pattern
+        "a request is signed in its body, which ends soon address={} route={}",
+        proof.address.text(),
+        route.pattern
     );
     return std::optional{std::move(proof)};
 }

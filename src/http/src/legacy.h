@@ -8,14 +8,14 @@
 
 namespace vmm::http {
 
-// A request that earlier clients signed in its body: `signature` (hex r‖s) and `recovery_id` beside what it asks
-// for. The text holds no time, so that it is good for ever; off unless the configuration says otherwise.
+// A request that earlier clients signed in its body: `signature` (hex r‖s) and `recovery_id` beside what it
+// asks for. The text holds no time, so that it is good for ever; off unless the configuration says otherwise.
 struct LegacyProof {
     domain::Address address;
     ports::Digest digest{};  // that was signed
     std::string message;
-    std::string signature;   // 65 bytes in hex
-    bool once = false;       // of a create and a delete, which are good once
+    std::string signature;  // 65 bytes in hex
+    bool once = false;      // of a create and a delete, which are good once
 };
 
 // Nothing when the request is signed in no such way, or its route never was. The fields of the signature are

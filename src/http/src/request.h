@@ -54,6 +54,7 @@ struct Request {
     std::map<std::string, std::string, std::less<>> parameters;  // from the route's pattern
     std::vector<std::pair<std::string, std::string>> query;
     domain::Caller caller;
+    bool upgrade = false;     // asks for a WebSocket
     bool held_back = false;   // its source sends too much
     std::string rate_policy;  // for the RateLimit headers
     std::string rate_left;
@@ -62,10 +63,28 @@ struct Request {
     std::optional<proofs::Capability> capability;  // that came with it, verified
     app::Ticket ticket;                            // of a mutating request
 
+    // Whether it may change something: a WebSocket lets its caller act, too.
+    [[nodiscard]] bool changes() const { return upgrade || (method != "GET" && method != "HEAD"); }
+
     [[nodiscard]] const std::string* header(std::string_view name) const {
         const auto found = std::ranges::find(headers, name, &std::pair<std::string, std::string>::first);
         return found == headers.end() ? nullptr : &found->second;
     }
+};
+
+// A WebSocket that stands. Used on its connection's executor: one reads while one writes.
+class WebSocket {
+public:
+    WebSocket() = default;
+    WebSocket(const WebSocket&) = delete;
+    WebSocket& operator=(const WebSocket&) = delete;
+    virtual ~WebSocket() = default;
+
+    // The next message. unavailable when the other side has gone, or close() was called.
+    virtual Task<std::string> read() = 0;
+    virtual Task<void> write(std::string message) = 0;
+    // Says goodbye, with 1000 for the usual end and 1008 when the right to be here has ended.
+    virtual asio::awaitable<void> close(std::uint16_t code, std::string reason) = 0;
 };
 
 // A part of a file as an answer's body.
@@ -82,7 +101,9 @@ struct Reply {
     std::string body;
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
-    std::shared_ptr<FilePart> file;     // sent instead of `body`
+    std::shared_ptr<FilePart> file;  // sent instead of `body`
+    // Goes on with the connection as a WebSocket, instead of a body; status 101.
+    std::function<asio::awaitable<void>(WebSocket&)> upgrade;
     std::chrono::milliseconds hold{0};  // before it is sent; the connection ends with it
 };
 

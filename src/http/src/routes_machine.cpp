@@ -200,6 +200,15 @@ constexpr std::array table{
     },
     Route{
         "GET",
+        "/vms/{id}/console",
+        operate,
+        open_console,
+        "The machine's serial console, as a WebSocket that takes and gives bytes",
+        "",
+        "Bytes"
+    },
+    Route{
+        "GET",
         "/vms/{id}/events",
         view,
         list_events,

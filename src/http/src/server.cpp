@@ -66,6 +66,7 @@ Request to_request(RawRequest raw, const std::string& peer) {
             same->second.append(", ").append(field.value());
         }
     }
+    request.upgrade = beast::websocket::is_upgrade(raw);
     request.body = std::move(raw.body());
     request.peer = peer;
     return request;

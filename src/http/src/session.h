@@ -18,6 +18,7 @@
 #include "connection.h"
 #include "reply.h"
 #include "request.h"
+#include "web_socket.h"
 
 // One HTTP/1.1 connection. A template, so that the fuzzer can run it on a stream in memory.
 namespace vmm::http {
@@ -205,8 +206,33 @@ private:
         }
         auto raw = parser.release();
         const bool keep_alive = raw.keep_alive() && !draining_;
+        if (beast::websocket::is_upgrade(raw)) {
+            co_return co_await exchange_upgrading(std::move(raw));
+        }
         auto request = to_request(std::move(raw), peer_);
         co_return co_await answer(std::move(request), keep_alive);
+    }
+
+    // Becomes a WebSocket when the handler says so; the connection ends with it.
+    asio::awaitable<bool> exchange_upgrading(RawRequest raw) {
+        auto request = to_request(raw, peer_);
+        const auto id = request.request_id;
+        deadline_ = std::chrono::steady_clock::time_point::max();
+        const auto reply = co_await handle(service_, std::move(request));
+        if (!reply.upgrade) {
+            const auto out = written(reply, false, false, id);
+            limit(service_.body_limit);
+            co_await asio::async_write(stream_, asio::buffer(out), as_value);
+            co_return false;
+        }
+        WebSocketOver<Stream> socket{stream_};
+        // A server that stops does not wait for it.
+        idle_ = true;
+        if (co_await socket.accept(raw, id)) {
+            co_await reply.upgrade(socket);
+        }
+        idle_ = false;
+        co_return false;
     }
 
     // The body is read by the handler, piece by piece.

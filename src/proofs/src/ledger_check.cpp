@@ -147,7 +147,8 @@ void LedgerCheck::check_message(const LedgerRecord& record) {
         const auto message = read_sign_in(signatures_, record.message);
         fits = message && message->address.text() == record.address;
     } else {
-        auto begins = record.method == "POST" ? record.target : record.method + " " + record.target;
+        auto begins = record.method == "POST" || record.method == "GET" ? record.target
+                                                                        : record.method + " " + record.target;
         fits = record.message.starts_with(begins.append(":"));
     }
     if (!fits) {

@@ -33,6 +33,7 @@ constexpr int status(Code code) {
 // The reason phrase, which is also a problem's title.
 constexpr std::string_view title(int status) {
     switch (status) {
+        case 101: return "Switching Protocols";
         case 200: return "OK";
         case 201: return "Created";
         case 202: return "Accepted";
