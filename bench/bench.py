@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the service against floors and bare QEMU in one run, and writes docs/benchmarks.md. bench.py [--quick] [--storage]"""
+"""Measures the service against floors and bare QEMU in one run, and writes docs/benchmarks.md. bench.py [--quick] [--storage | --access]"""
 import json
 import os
 import pathlib
@@ -15,11 +15,13 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/system"))
 sys.path.insert(0, str(ROOT / "bench"))
+import access  # noqa: E402
 import storage  # noqa: E402
 from support import BIN, IMAGES, Service, qemu_processes  # noqa: E402
 
 QUICK = "--quick" in sys.argv
 ONLY_STORAGE = "--storage" in sys.argv
+ONLY_ACCESS = "--access" in sys.argv
 MANIFEST = json.loads((IMAGES / "tiny/image.json").read_text())
 rows = []
 
@@ -333,15 +335,19 @@ def main():
     service.start = start
     try:
         service.start()
-        storage.run(service, folder, record, spread, MANIFEST["command_line"] + f" tsc_early_khz={tsc_khz()}", QUICK)
+        if not ONLY_ACCESS:
+            storage.run(service, folder, record, spread, MANIFEST["command_line"] + f" tsc_early_khz={tsc_khz()}", QUICK)
         if not ONLY_STORAGE:
+            access.ledger(service, Wire(service), folder, record, QUICK)
+            access.flood(folder, record, QUICK)
+        if not ONLY_STORAGE and not ONLY_ACCESS:
             start_and_boot(service)
             signed_get(service)
             comeback(service)
             a_thousand(service)
     finally:
         service.close()
-    if not QUICK and not ONLY_STORAGE:
+    if not QUICK and not ONLY_STORAGE and not ONLY_ACCESS:
         write_report()
         say("written: docs/benchmarks.md")
 

@@ -160,6 +160,27 @@ def test_it_ends_with_the_capability(shop):
     assert closed == (1008, "the capability has ended") and took < 1, (closed, took)
 
 
+def test_one_who_does_not_read_is_let_go_of(shop):
+    """The guest writes more than any buffer holds; the right ends; nothing is left waiting."""
+    service, ada, vm = shop
+    bob = register(service)
+    give(service, ada, vm, bob)
+    stream = console(service, vm, bob)
+    stream.send(b"i=0; while [ $i -lt 20000 ]; do echo 0123456789012345678901234567890123456789012345678901234567890123456789; i=$((i+1)); done\n")
+    time.sleep(2)
+    began = service.log.stat().st_size
+    service.call("DELETE", f"/vms/{vm}/collaborators/{bob.address}", signer=ada)
+    deadline = time.time() + 2
+    while b"a console is closed" not in service.log.read_bytes()[began:]:
+        assert time.time() < deadline
+        time.sleep(0.02)
+    stream.close()
+    other = console(service, vm, ada)
+    other.send(b"\x03\n")
+    says(other, "alive")
+    other.close()
+
+
 def test_it_ends_with_the_machine_and_with_the_service(shop):
     service, ada, _ = shop
     vm = service.create("short", signer=ada, memory_mib=128).json["id"]

@@ -98,7 +98,8 @@ Task<Ledger::Page> Ledger::page(Filter filter, std::int64_t before, std::size_t 
 Task<std::shared_ptr<Fd>> Ledger::export_all() {
     CO_TRY(const auto end, co_await head());
     const auto base = base_;
-    auto file = std::make_shared<Fd>(::open(settings_.vm_dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    auto file =
+        std::make_shared<Fd>(::open(settings_.images_dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (!*file) {
         co_return fail(os_error("making a file for the export"));
     }

@@ -25,7 +25,7 @@ constexpr std::uint16_t right_ended = 1008;
 // What the caller's right rests on, kept for as long as the stream is open.
 struct Holder {
     domain::Caller caller;
-    std::string session;                           // id, or empty
+    std::string session;  // id, or empty
     std::optional<proofs::Capability> capability;
     std::string vm;
 };
@@ -59,7 +59,11 @@ std::optional<std::string> ended(const Service& service, const Holder& holder) {
 class Stream : public std::enable_shared_from_this<Stream> {
 public:
     Stream(Service& service, Holder holder, WebSocket& socket, const asio::any_io_executor& executor)
-        : service_{service}, holder_{std::move(holder)}, socket_{socket}, guest_{executor}, tasks_{executor} {}
+        : service_{service},
+          holder_{std::move(holder)},
+          socket_{socket},
+          guest_{executor},
+          tasks_{executor} {}
 
     asio::awaitable<void> run() {
         const auto path = service_.world.settings.vm_dir / holder_.vm / "console.sock";
@@ -72,8 +76,11 @@ public:
         tasks_.spawn("console watch", watch());
         co_await client_to_guest();
         finish(usual_end, "");
-        co_await say_goodbye();
-        (void)co_await tasks_.drained(5s);
+        tasks_.spawn("console goodbye", say_goodbye());
+        // One who does not read may hold a write, and with it the farewell.
+        while (!co_await tasks_.drained(1s)) {
+            socket_.abort();
+        }
     }
 
 private:

@@ -85,6 +85,8 @@ public:
     virtual Task<void> write(std::string message) = 0;
     // Says goodbye, with 1000 for the usual end and 1008 when the right to be here has ended.
     virtual asio::awaitable<void> close(std::uint16_t code, std::string reason) = 0;
+    // Ends everything that waits for the other side.
+    virtual void abort() = 0;
 };
 
 // A part of a file as an answer's body.

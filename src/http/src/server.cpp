@@ -310,14 +310,21 @@ private:
         const auto remote = socket.remote_endpoint(failed);
         const auto peer = failed ? std::string{"-"} : remote.address().to_string();
         const auto source = source_of(peer);
-        if (sources_.enter(source)) {
+        // A trusted proxy brings the connections of many.
+        const bool proxy =
+            !failed && std::ranges::any_of(service_->trusted_proxies, [&](const Network& network) {
+                return network.contains(remote.address());
+            });
+        if (proxy || sources_.enter(source)) {
             if (const auto certificate = certificate_.current()) {
                 Encrypted stream{std::move(socket), *certificate};
                 co_await serve_stream(std::move(stream), peer);
             } else {
                 co_await serve_stream(std::move(socket), peer);
             }
-            sources_.leave(source);
+            if (!proxy) {
+                sources_.leave(source);
+            }
         }
         --connections_;
     }

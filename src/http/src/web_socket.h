@@ -59,6 +59,8 @@ public:
         co_await socket_.async_close(why, as_value);
     }
 
+    void abort() override { boost::beast::get_lowest_layer(socket_).close(); }
+
 private:
     boost::beast::websocket::stream<Stream&> socket_;
     boost::beast::flat_buffer buffer_;
