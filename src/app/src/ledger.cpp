@@ -20,6 +20,7 @@ using proofs::LedgerRecord;
 constexpr std::size_t page_size = 500;
 constexpr std::size_t most_at_once = 256;
 constexpr auto patience = 5s;
+constexpr auto gather_time = 100ms;
 
 std::string mark_text(const LedgerMark& mark) {
     return std::to_string(mark.seq) + " " + mark.hash;
@@ -108,17 +109,33 @@ Task<void> Ledger::append(Ticket ticket) {
 }
 
 void Ledger::add(Waiting waiting) {
+    const bool urgent = waiting.waiter != nullptr;
     pending_.push_back(std::move(waiting));
     ++waiting_;
+    if (urgent && gathering_) {
+        gathering_->cancel();
+    }
     if (!writing_) {
         writing_ = true;
         jobs_.spawn("ledger", write());
     }
 }
 
+// What nobody waits for may come together with what follows: one commit costs more than another record in it.
+asio::awaitable<void> Ledger::gather() {
+    if (std::ranges::any_of(pending_, [](const Waiting& each) { return each.waiter != nullptr; })) {
+        co_return;
+    }
+    gathering_ = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, gather_time);
+    const auto timer = gathering_;
+    co_await timer->async_wait(as_value);
+    gathering_.reset();
+}
+
 asio::awaitable<void> Ledger::write() {
     auto pause = 50ms;
     while (!pending_.empty()) {
+        co_await gather();
         const auto count = std::min(pending_.size(), most_at_once);
         const std::vector<Waiting> batch(
             pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count)

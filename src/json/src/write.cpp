@@ -58,15 +58,19 @@ std::uint32_t next_code_point(std::string_view& text) {
 }
 
 void append_ascii_text(std::string& out, std::string_view text) {
+    const auto plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
     out += '"';
     while (!text.empty()) {
+        const auto run = static_cast<std::size_t>(std::ranges::find_if_not(text, plain) - text.begin());
+        out.append(text.substr(0, run));
+        text.remove_prefix(run);
+        if (text.empty()) {
+            break;
+        }
         const char c = text.front();
         if (const char escape = short_escape(c)) {
             out += '\\';
             out += escape;
-            text.remove_prefix(1);
-        } else if (c >= 0x20 && c < 0x7f) {
-            out += c;
             text.remove_prefix(1);
         } else {
             const auto point = next_code_point(text);

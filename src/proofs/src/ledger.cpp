@@ -18,10 +18,18 @@ Result<LedgerRecord> read_ledger_record(std::string_view line) {
 }
 
 std::string hash_of(const ports::Signatures& signatures, const LedgerRecord& record) {
-    auto value = json::parse(json::encode(record));
-    auto& members = *value->as<json::Object>();
-    std::erase_if(members, [](const auto& member) { return member.first == "hash"; });
-    return to_hex(signatures.sha256(json::canonical(*value)));
+    json::Object members;
+    boost::mp11::mp_for_each<boost::describe::describe_members<LedgerRecord, boost::describe::mod_public>>(
+        [&](auto member) {
+            const auto& value = record.*member.pointer;
+            if constexpr (std::integral<std::remove_cvref_t<decltype(value)>>) {
+                members.emplace_back(member.name, json::Value::integer(value));
+            } else if (std::string_view{member.name} != "hash") {
+                members.emplace_back(member.name, json::Value{value});
+            }
+        }
+    );
+    return to_hex(signatures.sha256(json::canonical(json::Value{std::move(members)})));
 }
 
 std::string head_text(const LedgerHead& head) {

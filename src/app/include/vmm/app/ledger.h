@@ -92,6 +92,7 @@ private:
 
     void add(Waiting waiting);
     asio::awaitable<void> write();
+    asio::awaitable<void> gather();
     ports::Transaction sealed(const std::vector<Waiting>& batch, proofs::LedgerMark& mark) const;
     [[nodiscard]] proofs::LedgerHead signed_head(const proofs::LedgerMark& mark) const;
     Task<proofs::LedgerMark> read_mark(std::string key);
@@ -108,6 +109,7 @@ private:
     std::deque<Waiting> pending_;
     std::atomic<std::size_t> waiting_{0};
     bool writing_ = false;
+    std::shared_ptr<asio::steady_timer> gathering_;  // runs while more are waited for
 };
 
 }  // namespace vmm::app
