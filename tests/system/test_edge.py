@@ -60,13 +60,13 @@ def test_a_source_has_its_rate_whoever_it_says_it_is(make_service):
 
 
 def test_failures_of_a_source_are_answered_late_and_cost_nothing(make_service):
-    service = make_service(rate_limit_failures=3)
-    nobody = Signer()
+    service = make_service(rate_limit_failures=3, trusted_proxies="127.0.0.1")
+    nobody, source = Signer(), {"X-Forwarded-For": "203.0.113.9"}
     took = []
 
     def ask():
         began = time.time()
-        took.append(service.call("GET", "/vms", signer=nobody))
+        took.append(service.call("GET", "/vms", signer=nobody, headers=source))
         took.append(time.time() - began)
         return took[-2]
 
@@ -75,9 +75,20 @@ def test_failures_of_a_source_are_answered_late_and_cost_nothing(make_service):
     answer = answers[-1]
     assert answer.code == "too-many-failures" and took[-1] > 0.9
     assert answer.headers["connection"] == "close" and int(answer.headers["retry-after"]) >= 1
-    # Held back for all of its source, until the time is up.
-    assert service.call("GET", "/vms").status in (200, 429)
-    time.sleep(2)
+    # Held back for all of its source, until the time is up; others are not.
+    assert service.call("GET", "/vms", headers=source).status in (200, 429)
+    assert service.call("GET", "/vms", headers={"X-Forwarded-For": "203.0.113.10"}).status == 200
+    time.sleep(3)
+    assert service.call("GET", "/vms", headers=source).status == 200
+
+
+def test_a_guest_cannot_lock_the_host_out(make_service):
+    """Guests on the user network come from the loopback address, like whoever works on the host."""
+    service = make_service(rate_limit_failures=3, rate_limit_source=20)
+    for _ in range(60):
+        service.raw("POST", "/vm/boot_complete", {"Content-Type": "application/json"}, b'{"token": "guessed"}')
+    for _ in range(10):
+        assert service.raw("GET", "/vms").status == 401
     assert service.call("GET", "/vms").status == 200
 
 

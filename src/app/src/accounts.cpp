@@ -168,7 +168,8 @@ Task<void> Accounts::remove(domain::Caller caller, domain::Address address, Tick
     }
     for (const auto& team : teams_.of(address)) {
         domain::Caller self{address, false};
-        CO_CHECK(co_await teams_.remove_member(self, team, address, {}));
+        Ticket nothing;
+        CO_CHECK(co_await teams_.remove_member(self, team, address, std::move(nothing)));
     }
     if (forget_grants) {
         CO_CHECK(co_await forget_grants(address));

@@ -23,6 +23,20 @@ bool trusted(const Service& service, const std::string& address) {
     });
 }
 
+// Guests on QEMU's user network come from the loopback address, too; what they send must not lock out whoever
+// works on the host itself.
+bool local(const Request& request) {
+    boost::system::error_code wrong;
+    const auto address = asio::ip::make_address(request.peer, wrong);
+    return !wrong && address.is_loopback();
+}
+
+// What a guest reports has a count of its own.
+std::string source_key(const Request& request) {
+    const bool report = request.target == "/vm/boot_complete" || request.target == "/v1/vm/boot_complete";
+    return (report ? "guest " : "") + source_of(request.peer);
+}
+
 // The headers of draft-ietf-httpapi-ratelimit-headers: the policy, and what is left of it.
 void tell_rate(Request& request, std::string_view name, const Rate& rate, const Buckets::Verdict& verdict) {
     const auto window = std::max<std::int64_t>(1, static_cast<std::int64_t>(rate.burst / rate.per_second));
@@ -82,7 +96,7 @@ Result<void> check_source(Service& service, Request& request) {
     if (!limits.source.limits() && !limits.failures.limits()) {
         return {};
     }
-    const auto source = source_of(request.peer);
+    const auto source = source_key(request);
     if (const auto verdict = limits.source.take(source, at); !verdict.allowed) {
         tell_rate(request, "source", limits.source.rate(), verdict);
         request.held_back = true;
@@ -92,7 +106,7 @@ Result<void> check_source(Service& service, Request& request) {
             verdict
         );
     }
-    if (const auto verdict = limits.failures.look(source, at); !verdict.allowed) {
+    if (const auto verdict = limits.failures.look(source, at); !verdict.allowed && !local(request)) {
         tell_rate(request, "failures", limits.failures.rate(), verdict);
         request.held_back = true;
         return refuse(
@@ -133,7 +147,7 @@ void count_failure(Service& service, const Request& request, Reply& reply) {
     const bool unnamed = request.caller.address == domain::Address{} &&
                          (reply.status == 400 || reply.status == 401 || reply.status == 404);
     if (unnamed) {
-        service.limits->failures.charge(source_of(request.peer), std::chrono::steady_clock::now());
+        service.limits->failures.charge(source_key(request), std::chrono::steady_clock::now());
     }
 }
 
