@@ -176,7 +176,8 @@ private:
         http::ServerSettings settings;
         settings.host = "127.0.0.1";
         const auto port = config_.integer("guest_port");
-        settings.port = static_cast<std::uint16_t>(port == 0 ? server_->port() + 1 : port);
+        const bool any = config_.integer("api_port") == 0;
+        settings.port = static_cast<std::uint16_t>(port != 0 ? port : any ? 0 : server_->port() + 1);
         settings.workers = 1;
         settings.max_connections = 1024;
         return settings;

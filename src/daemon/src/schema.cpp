@@ -68,7 +68,8 @@ constexpr std::array schema{
         "0",
         0,
         65535,
-        "Loopback port on which guests report without TLS, when there is TLS; 0 is the one after api_port"
+        "Loopback port on which guests report without TLS, when there is TLS; 0 is the one after api_port, "
+        "any if that is any"
     ),
     text(
         "API",

@@ -11,7 +11,10 @@ namespace {
 TEST(Origin, IsReadFromAUrl) {
     EXPECT_EQ(parse_origin("http://localhost:3003")->port, 3003);
     EXPECT_EQ(parse_origin("http://[::1]:80/")->host, "::1");
-    for (const auto* bad : {"localhost:3003", "https://x", "http://", "http://x/path", "http://x:99999"}) {
+    EXPECT_FALSE(parse_origin("http://x")->secure);
+    EXPECT_TRUE(parse_origin("https://x")->secure);
+    EXPECT_EQ(parse_origin("https://x")->port, 443);
+    for (const auto* bad : {"localhost:3003", "ftp://x", "http://", "http://x/path", "http://x:99999"}) {
         EXPECT_FALSE(parse_origin(bad)) << bad;
     }
 }
