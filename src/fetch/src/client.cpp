@@ -2,13 +2,13 @@
 
 #include "vmm/base/text.h"
 
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
+#include "connection.h"
 #include "tls.h"
 
 namespace vmm::fetch {
@@ -16,19 +16,8 @@ namespace {
 
 namespace beast = boost::beast;
 namespace bhttp = boost::beast::http;
-using tcp = asio::ip::tcp;
 
 constexpr std::uint64_t largest_answer = 64ULL << 20;
-
-std::unexpected<Error> unreachable(const Origin& origin, const boost::system::error_code& failed) {
-    const auto where = origin.host + ":" + std::to_string(origin.port);
-    if (failed == beast::error::timeout) {
-        return fail(Code::timed_out, where + " did not answer in time");
-    }
-    return fail(Error{Code::unavailable, where + " cannot be reached: " + failed.message()}.with_slug(
-        "service-unreachable"
-    ));
-}
 
 template <class Stream>
 Task<Response> converse(Stream& stream, Origin origin, Request request) {
@@ -54,27 +43,7 @@ Task<Response> converse(Stream& stream, Origin origin, Request request) {
     if (broken) {
         co_return unreachable(origin, broken);
     }
-    Response response;
-    response.status = static_cast<int>(parser.get().result_int());
-    for (const auto& field : parser.get()) {
-        response.headers[lower(field.name_string())] = field.value();
-    }
-    response.body = std::move(parser.get().body());
-    co_return response;
-}
-
-Task<void> connect(beast::tcp_stream& stream, Origin origin) {
-    tcp::resolver resolver{stream.get_executor()};
-    const auto [unknown, places] =
-        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
-    if (unknown) {
-        co_return unreachable(origin, unknown);
-    }
-    const auto [refused, place] = co_await stream.async_connect(places, as_value);
-    if (refused) {
-        co_return unreachable(origin, refused);
-    }
-    co_return Result<void>{};
+    co_return taken(parser.release());
 }
 
 }  // namespace

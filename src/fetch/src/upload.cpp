@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <concepts>
 
+#include "connection.h"
 #include "tls.h"
 
 namespace vmm::fetch {
@@ -129,27 +130,7 @@ Task<Response> send_over(Stream& stream, Origin origin, Upload upload, std::chro
     if (lost) {
         co_return sent ? broken(origin, lost) : std::unexpected{sent.error()};
     }
-    Response response;
-    response.status = static_cast<int>(parser.get().result_int());
-    for (const auto& field : parser.get()) {
-        response.headers[lower(field.name_string())] = field.value();
-    }
-    response.body = std::move(parser.get().body());
-    co_return response;
-}
-
-Task<void> connect(beast::tcp_stream& stream, Origin origin) {
-    tcp::resolver resolver{stream.get_executor()};
-    const auto [unknown, places] =
-        co_await resolver.async_resolve(origin.host, std::to_string(origin.port), as_value);
-    if (unknown) {
-        co_return broken(origin, unknown);
-    }
-    const auto [refused, place] = co_await stream.async_connect(places, as_value);
-    if (refused) {
-        co_return broken(origin, refused);
-    }
-    co_return Result<void>{};
+    co_return taken(parser.release());
 }
 
 }  // namespace
