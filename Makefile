@@ -17,7 +17,7 @@ $(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json | deps
 	@cmake --preset $(PRESET) >/dev/null
 
 build: deps $(BUILD)/build.ninja ## Build vmm-service and vmctl into build/release/bin
-	@cmake --build --preset $(PRESET) -j $(JOBS) --target vmm-service vmctl vmm-jail
+	@cmake --build --preset $(PRESET) -j $(JOBS) --target vmm-service vmctl vmm-jail vmm-guest-agent
 
 guest: build ## Build the tiny guest from Debian packages: build/images/tiny.form
 	@guest/tiny.sh build/guest-images

@@ -22,7 +22,7 @@ trap 'rm -rf "$scratch"' EXIT
 root=$scratch/root
 
 packages=systemd,systemd-sysv,dbus,udev,kmod,iproute2,isc-dhcp-client,ifupdown,cloud-init,cloud-guest-utils,e2fsprogs,openssh-server
-packages+=,linux-image-cloud-amd64,qemu-guest-agent,curl,ca-certificates,sudo,python3-minimal
+packages+=,linux-image-cloud-amd64,qemu-guest-agent,curl,ca-certificates,sudo,python3-minimal,wireguard-tools
 say "installing packages (about a minute)"
 mmdebstrap --quiet --variant=minbase --mode=root --include=$packages \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -30,6 +30,7 @@ mmdebstrap --quiet --variant=minbase --mode=root --include=$packages \
 version=$(ls "$root/lib/modules")
 say "configuring (kernel $version)"
 install -m 644 "$here/debian/cloud.cfg" "$root/etc/cloud/cloud.cfg.d/99_vmm.cfg"
+install -D -m 644 "$here/debian/system.conf" "$root/etc/systemd/system.conf.d/patient.conf"
 echo 'LABEL=rootfs / ext4 defaults,discard 0 1' >"$root/etc/fstab"
 : >"$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/var/lib/apt/lists/*_* "$root"/var/cache/apt/*.bin "$root"/boot/initrd.img-*

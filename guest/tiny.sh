@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the tiny guest from Debian packages alone: guest/tiny.sh OUT
 # OUT becomes a folder that serves as images_dir; the image is OUT/tiny (see docs/images.md).
+# The agent comes from the build: $GUEST_AGENT, or build/release/bin/vmm-guest-agent.
 # Needs: apt (package lists fetched), dpkg-deb, lz4, cpio, kmod, binutils, busybox-static, python3.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +16,8 @@ if [ -z "$package" ]; then
     echo "guest: the package list does not name a cloud kernel; run 'apt-get update' first" >&2
     exit 1
 fi
-recipe=$(cat "$here/tiny.sh" "$here/init" "$here/udhcpc.sh" "$here/image.json" | sha256sum | cut -c1-16)
+agent=${GUEST_AGENT:-$here/../build/release/bin/vmm-guest-agent}
+recipe=$(cat "$agent" "$here/tiny.sh" "$here/init" "$here/udhcpc.sh" "$here/image.json" | sha256sum | cut -c1-16)
 stamp="$package $recipe"
 if [ "$(cat "$out/tiny/.built-from" 2>/dev/null || true)" = "$stamp" ]; then
     say "up to date ($package)"
@@ -58,11 +60,13 @@ mkdir -p "$root"/{bin,proc,sys,dev,mod,etc,tmp,run,root}
 cp "$(command -v busybox)" "$root/bin/busybox"
 install -m 755 "$here/init" "$root/init"
 install -m 755 "$here/udhcpc.sh" "$root/etc/udhcpc.sh"
+install -m 755 "$agent" "$root/bin/vmm-guest-agent"
+echo "root:x:0:0:root:/root:/bin/sh" >"$root/etc/passwd"
 python3 - "$scratch/kernel/lib/modules/$version" "$root/mod" <<'PY'
 """Copies the wanted modules and writes their load order, dependencies first."""
 import os, shutil, subprocess, sys
 modules, out = sys.argv[1:]
-wanted = ("virtio_pci virtio_mmio virtio_blk virtio_net virtio_rng virtio_console virtio_balloon virtio_scsi sd_mod "
+wanted = ("virtio_pci virtio_mmio virtio_blk virtio_net virtio_rng virtio_console virtio_balloon virtio_scsi sd_mod sr_mod isofs "
           "button evdev").split()
 path, needs = {}, {}
 for line in open(os.path.join(modules, "modules.dep")):

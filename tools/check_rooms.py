@@ -8,9 +8,9 @@ import sys
 SRC = pathlib.Path(__file__).resolve().parent.parent / "src"
 ONLY_IN = {  # header prefix -> the rooms that may include it
     "boost/beast": {"http", "fetch"}, "boost/json": {"json"}, "boost/describe": {"json", "wire", "proofs", "form", "cli", "images"}, "boost/url": {"http", "fetch"},
-    "boost/asio": {"base", "app", "http", "fetch", "qemu", "sqlite", "images", "daemon", "cli"}, "sqlite3.h": {"sqlite"},
-    "secp256k1": {"crypto"}, "cryptopp/": {"crypto"}, "openssl/": {"crypto", "cli"}, "zstd": {"form"}, "seccomp.h": set(), "toml++": {"daemon", "cli"}, "CLI/": {"daemon", "cli"},
-    "spdlog": {"base", "app", "http", "qemu", "images", "daemon"}, "linux/": {"qemu", "images"},
+    "boost/asio": {"base", "app", "http", "fetch", "qemu", "sqlite", "images", "network", "daemon", "cli"}, "sqlite3.h": {"sqlite"},
+    "secp256k1": {"crypto"}, "cryptopp/": {"crypto"}, "openssl/": {"crypto", "cli"}, "zstd": {"form"}, "seccomp.h": set(), "netlink/": {"network"}, "nftables/": {"network"}, "yaml": {"seed"}, "archive": {"seed", "cli"}, "toml++": {"daemon", "cli"}, "CLI/": {"daemon", "cli"},
+    "spdlog": {"base", "app", "http", "qemu", "images", "network", "daemon"}, "linux/": {"qemu", "images", "network"},
 }
 PURE = {"domain"}  # no third-party header at all
 

@@ -8,13 +8,16 @@ packages=(
     clang-19 clang-tidy-19 clang-format-19 clang-tools-19 libclang-rt-19-dev lld-19 g++ cmake ninja-build ccache pkg-config git
     # libraries
     libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libsecp256k1-dev libcrypto++-dev libssl-dev libsqlite3-dev
-    libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev libzstd-dev libseccomp-dev libgtest-dev libgmock-dev
+    libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev libzstd-dev libseccomp-dev libnl-3-dev libnl-route-3-dev libnftables-dev libyaml-dev libarchive-dev libcrypt-dev libgtest-dev libgmock-dev
     # machines and the tiny guest
     qemu-system-x86 qemu-utils ovmf busybox-static cpio lz4 binutils kmod apt ca-certificates
+    # networks
+    dnsmasq-base nftables iproute2
     # the Debian guest
     mmdebstrap e2fsprogs fdisk grub-pc-bin grub-common
     # tests and checks
     python3 python3-pytest python3-pycryptodome curl nodejs npm codespell shellcheck man-db groff-base procps
+    wireguard-go wireguard-tools openssh-client
 )
 
 missing=()

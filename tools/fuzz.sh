@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cmake --preset fuzz >/dev/null
-read -ra targets <<<"${TARGETS:-canonical decoder headers qmp toml http images proofs}"
+read -ra targets <<<"${TARGETS:-canonical decoder headers qmp toml http images proofs guests}"
 cmake --build --preset fuzz -j "$(nproc)" --target "${targets[@]/#/fuzz_}"
 mkdir -p build/fuzz/findings build/fuzz/corpus/images
 # The heads of the images that the tests refuse, and of sound ones, are where the fuzzer of images begins.

@@ -1,6 +1,7 @@
 """What the system tests stand on: an independent signer, the service's real binary, and a look at what is left behind."""
 import ctypes
 import ctypes.util
+import base64
 import hashlib
 import http.client
 import json
@@ -145,7 +146,7 @@ class Service:
         self.kill()
         return self.start(fault)
 
-    def raw(self, method, target, headers=None, body=None, timeout=60):
+    def raw(self, method, target, headers=None, body=None, timeout=180):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.putrequest(method, target, skip_accept_encoding=True)
@@ -169,7 +170,7 @@ class Service:
         out.update(headers or {})
         return out
 
-    def call(self, method, target, body=None, signer=None, headers=None, timeout=60):
+    def call(self, method, target, body=None, signer=None, headers=None, timeout=180):
         text = None if body is None else json.dumps(body).encode()
         return self.raw(method, target, self.signed_headers(method, target, text, signer, headers=headers), text, timeout)
 
@@ -201,7 +202,7 @@ class Service:
     def vm(self, vm_id):
         return self.call("GET", f"/vms/{vm_id}").json
 
-    def wait_for(self, vm_id, what, timeout=60):
+    def wait_for(self, vm_id, what, timeout=180):
         """Until what(machine) holds; guests are slow when many run."""
         deadline = time.time() + timeout
         while time.time() < deadline:
@@ -209,12 +210,14 @@ class Service:
             if what(vm):
                 return vm
             time.sleep(0.02)
-        raise AssertionError(f"still {vm}")
+        explained = self.call("GET", f"/vms/{vm_id}/explain").json
+        said = self.vm_folder(vm_id) / "console.log"
+        raise AssertionError(f"still {vm}; {explained}; its console: {said.read_bytes()[-2000:] if said.exists() else None}")
 
-    def wait_boot(self, vm_id, timeout=90):
+    def wait_boot(self, vm_id, timeout=300):
         return self.wait_for(vm_id, lambda vm: vm["boot_completed_at"], timeout)
 
-    def settled_operations(self, timeout=60):
+    def settled_operations(self, timeout=180):
         """All operations once none is open."""
         deadline = time.time() + timeout
         while time.time() < deadline:
@@ -268,7 +271,7 @@ def qemu_processes(vm_dir):
     return out
 
 
-def console(service, vm_id, command=None, expect=b"", timeout=30):
+def console(service, vm_id, command=None, expect=b"", timeout=120):
     """Talks to a guest's shell; returns what it said up to `expect`."""
     client = socket.socket(socket.AF_UNIX)
     client.connect(str(service.vm_folder(vm_id) / "console.sock"))
@@ -325,7 +328,7 @@ class WebSocket:
         out, self.buffer = self.buffer[:count], self.buffer[count:]
         return out
 
-    def receive(self, timeout=30):
+    def receive(self, timeout=120):
         """The next message; None once it is closed, with the code and the reason in `closed`."""
         self.socket.settimeout(timeout)
         try:
@@ -340,7 +343,7 @@ class WebSocket:
             return None
         return data if kind & 15 in (1, 2) else self.receive(timeout)
 
-    def until(self, expected, timeout=60):
+    def until(self, expected, timeout=180):
         said, deadline = b"", time.time() + timeout
         while expected not in said:
             assert time.time() < deadline, said[-300:]
@@ -351,3 +354,30 @@ class WebSocket:
 
     def close(self):
         self.socket.close()
+
+
+def eventually(check, limit=300):
+    """Waits for it to come true: long, since a busy host is no fault of what is tested."""
+    deadline = time.time() + limit
+    while not (found := check()):
+        assert time.time() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+    return found
+
+
+def run_in(service, vm_id, *argv, stdin=None, timeout_s=30, signer=None):
+    """Runs a program in a guest; its exit status and what it wrote."""
+    body = {"argv": list(argv), "timeout_s": timeout_s, **({"stdin": stdin} if stdin is not None else {})}
+    answer = service.call("POST", f"/vms/{vm_id}/exec", body, signer, timeout=timeout_s + 30)
+    assert answer.status == 200, answer
+    out, status = {"stdout": b"", "stderr": b""}, None
+    for line in map(json.loads, answer.body.splitlines()):
+        if "stream" in line:
+            out[line["stream"]] += base64.b64decode(line["data_base64"])
+        else:
+            status = line.get("exit_status", line.get("signal", line.get("error")))
+    return status, (out["stdout"] + out["stderr"]).decode(errors="replace")
+
+
+def shell_in(service, vm_id, script, **kwargs):
+    return run_in(service, vm_id, "sh", "-c", script, **kwargs)

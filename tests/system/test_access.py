@@ -22,6 +22,13 @@ ON_MACHINE = {
     "POST /vms/{id}/publish": "Manager", "POST /vm/{id}/commit": "Manager", "POST /vms/{id}/disks": "Manager",
     "POST /vm/{id}/add_disk": "Manager", "PATCH /vms/{id}/disks/{disk}": "Manager", "DELETE /vms/{id}/disks/{disk}": "Manager",
     "POST /vm/{id}/remove_device": "Manager",
+    "GET /vms/{id}/interfaces": "ReadOnly", "GET /vms/{id}/firewall": "ReadOnly", "GET /vms/{id}/ports": "ReadOnly",
+    "GET /vms/{id}/explain": "ReadOnly", "GET /vms/{id}/guest": "ReadOnly",
+    "POST /vms/{id}/exec": "Operator", "PUT /vms/{id}/files": "Operator", "GET /vms/{id}/files": "Operator",
+    "POST /vms/{id}/ssh-keys": "Operator",
+    "POST /vms/{id}/interfaces": "Manager", "PATCH /vms/{id}/interfaces/{interface}": "Manager",
+    "DELETE /vms/{id}/interfaces/{interface}": "Manager", "PUT /vms/{id}/firewall": "Manager", "POST /vms/{id}/ports": "Manager",
+    "DELETE /vms/{id}/ports/{port}": "Manager",
     "DELETE /vms/{id}": "Owner", "POST /vm/{id}/delete": "Owner", "PUT /vms/{id}/collaborators/{address}": "Owner",
     "DELETE /vms/{id}/collaborators/{address}": "Owner", "POST /vms/{id}/transfer": "Owner", "GET /vms/{id}/revocations": "Owner",
 }
@@ -35,8 +42,9 @@ ANY_SIGNER = {
     "GET /openapi.json", "POST /vm/create", "POST /vms", "GET /vms", "GET /vms/list", "GET /volumes", "GET /images", "POST /images",
     "GET /operations", "GET /transfers", "GET /teams", "POST /teams", "GET /auth/whoami", "POST /auth/logout", "GET /auth/sessions",
     "DELETE /auth/sessions", "DELETE /auth/sessions/{session}", "POST /capabilities/revoke", "GET /audit", "GET /audit/head",
+    "GET /networks", "GET /networks/{network}",
 }
-ADMINISTRATORS = {"GET /audit/export"}
+ADMINISTRATORS = {"GET /audit/export", "POST /networks", "DELETE /networks/{network}"}
 PUBLIC = {"GET /health", "POST /vm/boot_complete", "GET /auth/nonce", "POST /auth/login"}
 # What only the application can tell is asked for without the trick, in tests of their own below.
 BY_APPLICATION = {
@@ -114,7 +122,7 @@ def table(world):
 def let_through(world, route, signer, headers=None, **parameters):
     """True, 403 or 404."""
     method, path = route.split(" ")
-    for name, value in {"disk": "root", **parameters}.items():
+    for name, value in {"disk": "root", "interface": "nic0", "port": "80", "network": "user", **parameters}.items():
         path = path.replace("{" + name + "}", value)
     assert "{" not in path, route
     answer = world.service.call(method, path + "?nobody_knows=1", None if method == "GET" else {}, signer, headers=headers)
@@ -222,7 +230,8 @@ def test_strangers_to_the_service_and_the_suspended_get_nothing(world, table):
     service, nobody, suspended = world.service, Signer(), world.person("suspended")
     world.put(world.owner, f"/vms/{world.machine}/collaborators/{suspended.address}", role="Owner")
     world.put(service.admin, f"/accounts/{suspended.address}", status="suspended")
-    values = {"id": world.machine, "team": world.team, "address": suspended.address, "name": "tiny", "disk": "root", "volume": "x", "op": "op-1", "session": "sess-1"}
+    values = {"id": world.machine, "team": world.team, "address": suspended.address, "name": "tiny", "disk": "root", "volume": "x", "op": "op-1", "session": "sess-1",
+              "network": "user", "interface": "nic0", "port": "80"}
     for route in table:
         method, path = route.split(" ")
         for name, value in values.items():

@@ -224,7 +224,7 @@ def test_admission_names_the_number(make_service):
         ({"memory_mib": 1}, "memory_mib"), ({"memory_mib": 10**7}, "memory_mib"), ({"memory_mib": 10**12}, "memory_mib"),
         ({"disk_gib": 0}, "disk_gib"), ({"disk_gib": 65536}, "disk_gib"), ({"image": "nope"}, "image"), ({"image": "../etc"}, "image"),
         ({"name": "../x"}, "name"), ({"name": "a\nb"}, "name"), ({"name": ""}, "name"), ({"name": "x" * 64}, "name"), ({"name": 7}, "name"),
-        ({"labels": {"a b": ""}}, "labels"), ({"labels": {"a": "x\n"}}, "labels.a"), ({"formfile": "RUN true"}, "formfile"),
+        ({"labels": {"a b": ""}}, "labels"), ({"labels": {"a": "x\n"}}, "labels.a"), ({"formfile": "RUM true"}, "formfile"),
         ({"formfile": "NAME x\nVCPU 500"}, "formfile"), ({"start": "yes"}, "start"),
     ):
         answer = service.create(**{"name": "web", "start": False, **fields})

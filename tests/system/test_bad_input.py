@@ -210,10 +210,11 @@ def test_databases_that_cannot_be_used(make_service):
     assert "newer" in refused_start(service) or "layout 99" in refused_start(service)
     shutil.copy(service.folder / "good.db", database)
     db = sqlite3.connect(database)
-    db.execute("UPDATE kv SET value = replace(value, '\"v\":3', '\"v\":9') WHERE key LIKE '/vms/%'")
+    changed = db.execute("UPDATE kv SET value = json_set(value, '$.v', 99) WHERE key LIKE '/vms/%'").rowcount
+    assert changed == 1
     db.commit()
     db.close()
-    assert "schema version 9" in refused_start(service)
+    assert "schema version 99" in refused_start(service)
     for damage in (lambda raw: b"x" * len(raw), lambda raw: raw[: len(raw) // 2], lambda raw: raw[:4096] + os.urandom(len(raw) - 4096)):
         raw = (service.folder / "good.db").read_bytes()
         database.write_bytes(damage(raw))
@@ -269,7 +270,7 @@ def test_a_full_disk_under_the_images(small_disk, make_service):
     assert report["status"] in ("degraded", "unhealthy") and report["checks"]["images_dir"]["status"] != "healthy"
     os.unlink(images / "filler")
     # The service may just be reading the file, which is one in the folder of images, and let go of it a moment later.
-    deadline = time.time() + 10
+    deadline = time.time() + 90
     while shutil.disk_usage(images).free < 65 << 20 and time.time() < deadline:
         time.sleep(0.01)
     assert service.create("again", start=False).status == 201
@@ -303,6 +304,16 @@ def test_a_full_disk_under_the_run_folder(small_disk, make_service):
     assert answer.status == 503, answer
     assert service.leftovers()["disks"] == [] and service.call("GET", "/vms").json["vms"] == []
     os.unlink(run / "filler")
+
+
+def test_a_full_disk_under_the_seed(small_disk, make_service):
+    run = small_disk("256k")
+    service = make_service(vm_dir=run / "vm")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeKeyOfNobodyInParticular test@example"
+    full = service.create("seeded", ssh_keys=[key])
+    assert (full.status, full.code) == (503, "no-space") and "seed" in full.json["detail"], full
+    assert service.leftovers() == {"processes": [], "folders": [], "disks": []} and service.call("GET", "/vms").json["vms"] == []
+    assert service.create("plain").status == 201, "what needs no seed starts"
 
 
 def test_a_folder_that_stops_being_writable(small_disk, make_service):

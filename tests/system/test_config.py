@@ -75,7 +75,7 @@ def test_logs_are_json_where_asked_and_opened_anew(make_service):
     file = service.folder / "own.log"
     service.config["log_file"] = str(file)
     service.start(wait=False)
-    deadline = time.time() + 20
+    deadline = time.time() + 90
     while time.time() < deadline and not (file.exists() and "listening" in file.read_text()):
         time.sleep(0.05)
     lines = [json.loads(line) for line in file.read_text().splitlines()]

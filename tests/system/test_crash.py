@@ -9,7 +9,7 @@ import pytest
 from support import qemu_processes
 
 JOBS = {
-    "create": ["create.before-intent", "create.after-intent", "create.disk", "create.starting", "start.planned", "launch.spawned",
+    "create": ["create.before-intent", "create.after-intent", "disk.opened", "disk.written", "disk.named", "create.disk", "create.starting", "start.planned", "launch.spawned",
                "launch.connected", "start.launched", "start.resumed", "create.before-fact", "create.after-fact"],
     "start": ["start.before-intent", "start.after-intent", "start.planned", "launch.spawned", "launch.connected", "start.launched",
               "start.resumed", "start.before-fact", "start.after-fact"],
@@ -76,7 +76,7 @@ def test_the_service_may_die_at_every_named_step(make_service, job):
         vm = prepare(service, job)
         service.restart(fault=point)
         answer = attempt(service, job, vm, f"{job}-{step}")
-        died = service.process.wait(30)
+        died = service.process.wait(120)
         assert died == -9, f"{point} was never reached: {answer}"
         service.start()
         vms, operations = check_consistent(service, bystander, pid)
@@ -133,10 +133,10 @@ def test_a_job_that_keeps_killing_the_service_is_given_up(make_service):
     service.restart(fault="start.planned")
     attempt(service, "start", vm, "k")
     for _ in range(3):
-        service.process.wait(30)
+        service.process.wait(120)
         service.start(fault="start.planned")
         try:
-            service.process.wait(5)
+            service.process.wait(10)
         except Exception:
             break
     service.kill()

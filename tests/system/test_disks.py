@@ -169,7 +169,7 @@ def test_publishing_a_running_machine_flattens_and_trims(make_service, tmp_path)
             same = subprocess.run(["qemu-img", "compare", "-U", "-f", "qcow2", "-F", "qcow2", overlay, file], capture_output=True, text=True)
         assert same.returncode == 0 or "lock" in same.stderr, same
     copy = service.create("copy", image="flat", memory_mib=128).json["id"]
-    deadline = time.time() + 60
+    deadline = time.time() + 90
     log = service.vm_folder(copy) / "console.log"
     while not (log.exists() and b"BOOTED FROM DISK" in log.read_bytes()):
         assert time.time() < deadline

@@ -17,7 +17,7 @@ class Vmctl:
 
     def run(self, *arguments, stdin="", code=0, **environment):
         out = subprocess.run([BIN / "vmctl", *map(str, arguments)], input=stdin, capture_output=True, text=True,
-                             env={**self.environment, **environment}, timeout=120)
+                             env={**self.environment, **environment}, timeout=300)
         assert out.returncode == code, (arguments, out)
         return out
 

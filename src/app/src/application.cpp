@@ -13,7 +13,9 @@ Task<void> Application::load() {
     CO_CHECK(co_await ledger.load());
     CO_CHECK(co_await operations.load());
     CO_CHECK(co_await images.load());
+    CO_CHECK(co_await networks.load());
     CO_CHECK(co_await fleet.load());
+    CO_CHECK(co_await networks.start());
     co_await images.recover();
     co_return Result<void>{};
 }

@@ -1,4 +1,5 @@
 #include "vmm/app/fleet.h"
+#include "vmm/base/files.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
 #include "vmm/domain/admission.h"
@@ -12,6 +13,8 @@
 namespace vmm::app {
 namespace {
 
+constexpr std::uint32_t first_exposed_port = 30000;
+constexpr std::uint32_t last_exposed_port = 32768;
 constexpr std::uint64_t least_disk_bytes = 256 << 10;  // that a disk takes before anybody writes to it
 
 // The platform's id of a build: SHA3-256 of the owner's 20 bytes and the name.
@@ -32,13 +35,111 @@ std::string instance_id(const std::string& build, const domain::Address::Bytes& 
 
 }  // namespace
 
+Result<void> check_ssh_keys(std::string_view field, const std::vector<std::string>& keys) {
+    if (keys.size() > 64) {
+        return invalid(field, "there are at most 64 keys");
+    }
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const auto& key = keys[i];
+        const auto parts = split(key, ' ');
+        const bool known = key.starts_with("ssh-") || key.starts_with("ecdsa-") || key.starts_with("sk-");
+        if (!known || parts.size() < 2 || parts[1].size() < 16 || key.size() > 16384 ||
+            std::ranges::any_of(key, [](char c) { return static_cast<unsigned char>(c) < 0x20; })) {
+            return invalid(
+                std::string{field} + "[" + std::to_string(i) + "]",
+                "expected a line such as \"ssh-ed25519 AAAA… comment\", found " + quote(key)
+            );
+        }
+    }
+    return {};
+}
+
+// What a guest is to be told, and asked to do.
+Result<void> Fleet::check_guest(const CreateVm& wanted, const domain::Formfile& formfile) const {
+    CHECK(world_.seeds.check_user_data(wanted.user_data));
+    CHECK(check_ssh_keys("ssh_keys", wanted.ssh_keys));
+    if (!wanted.context.empty()) {
+        CHECK(world_.seeds.check_context(wanted.context));
+    }
+    if (formfile.copies() && wanted.context.empty()) {
+        return fail(Error{Code::invalid, "the Formfile copies from a build context, and none was sent"}
+                        .with_slug("context-missing")
+                        .with_field("context")
+                        .with_hint("vmctl create -f Formfile . sends the folder; by HTTP, "
+                                   "multipart/form-data with a part \"context\""));
+    }
+    return {};
+}
+
+// Devices of the host for a new machine; a machine that is known keeps its own, whatever its state.
+Result<std::vector<domain::Gpu>> Fleet::gpus_for(const CreateVm& wanted, const domain::Formfile& formfile)
+    const {
+    auto wishes = formfile.gpus;
+    for (std::size_t i = 0; i < wanted.gpus.size(); ++i) {
+        const auto& wish = wanted.gpus[i];
+        if (const auto known = domain::check_gpu(wish.model, wish.count); !known) {
+            return invalid("gpus[" + std::to_string(i) + "]", known.error().message());
+        }
+        wishes.push_back(wish);
+    }
+    if (wishes.empty()) {
+        return std::vector<domain::Gpu>{};
+    }
+    domain::GpusTaken taken;
+    world_.each_machine([&taken](const domain::Vm& vm) {
+        for (const auto& gpu : vm.gpus) {
+            taken.push_back(gpu.address);
+        }
+    });
+    return domain::choose_gpus(wishes, world_.host.gpus(), taken);
+}
+
+// A host port for each that the Formfile exposes: of the same number where it is free.
+Result<std::vector<domain::PublishedPort>>
+Fleet::exposed(const domain::Vm& vm, const domain::Formfile& formfile) const {
+    std::vector<domain::PublishedPort> out;
+    auto trial = vm;
+    for (const auto& each : formfile.exposes) {
+        domain::PublishedPort port;
+        port.protocol = each.protocol;
+        port.host_address = world_.settings.publish_address;
+        port.guest_port = each.port;
+        port.host_port = each.port;
+        std::uint32_t next = first_exposed_port;
+        auto free = check_publish(trial, port);
+        if (free) {
+            free = world_.networks->claim(trial, port);
+        }
+        while (!free && free.error().slug() == "port-taken" && next < last_exposed_port) {
+            port.host_port = static_cast<std::uint16_t>(next++);
+            free = check_publish(trial, port);
+            if (free) {
+                free = world_.networks->claim(trial, port);
+            }
+        }
+        if (!free) {
+            for (const auto& taken : out) {
+                world_.networks->release(taken);
+            }
+            return std::unexpected{std::move(free).error()};
+        }
+        out.push_back(port);
+        trial.ports.push_back(port);
+    }
+    return out;
+}
+
 Result<domain::Vm>
 Fleet::shaped(const domain::Caller& caller, const domain::Caller* for_image, const CreateVm& wanted) const {
     const auto& settings = world_.settings;
     CHECK(domain::check_vm_name(wanted.name));
     CHECK(domain::check_labels(wanted.labels));
-    TRY(const auto formfile, domain::parse_formfile(wanted.formfile));
-    const auto image_name = wanted.image.empty() ? settings.default_image : wanted.image;
+    TRY(const auto formfile, world_.seeds.read_formfile(wanted.formfile));
+    CHECK(check_guest(wanted, formfile));
+    auto image_name = wanted.image.empty() ? formfile.from : wanted.image;
+    // debian:12 is debian-12.
+    std::ranges::replace(image_name, ':', '-');
+    image_name = image_name.empty() ? settings.default_image : image_name;
     if (image_name.empty()) {
         return fail(
             Error{Code::invalid, "is required, because the service has no default_image"}.with_field("image")
@@ -66,9 +167,13 @@ Fleet::shaped(const domain::Caller& caller, const domain::Caller* for_image, con
     }
     vm.image = image_name;
     vm.node = settings.node;
-    vm.formfile = wanted.formfile;
+    TRY(vm.formfile, world_.seeds.without_passwords(wanted.formfile));
+    vm.user_data = wanted.user_data;
+    vm.ssh_keys = wanted.ssh_keys;
     vm.labels = wanted.labels;
     vm.created_at = vm.updated_at = now();
+    TRY(vm.interfaces, world_.networks->places(vm.id, wanted.networks));
+    TRY(vm.gpus, gpus_for(wanted, formfile));
     // Of whoever made it, so that it stays when the machine changes hands.
     vm.build_id = build_id(world_.signatures, caller.address, vm.name);
     vm.instance_id = instance_id(vm.build_id, settings.node_id);
@@ -81,6 +186,8 @@ Fleet::shaped(const domain::Caller& caller, const domain::Caller* for_image, con
     if (wanted.start) {
         CHECK(domain::check_memory(vm.memory_mib, memory_given(vm.id), capacity));
     }
+    // Last: host ports are taken with it.
+    TRY(vm.ports, exposed(vm, formfile));
     return vm;
 }
 
@@ -119,9 +226,34 @@ Task<Begun> Fleet::create(domain::Caller caller, CreateVm wanted, Ticket ticket)
     operation.kind = domain::Job::create;
     operation.requested_by = caller.address;
     operation.start = wanted.start;
-    co_return co_await begin_making(
-        std::make_shared<Machine>(world_, std::move(vm), 0), std::move(operation), ticket
-    );
+    auto machine = std::make_shared<Machine>(world_, std::move(vm), 0);
+    auto kept = keep_context(*machine, wanted.context);
+    if (!kept) {
+        forget_making(*machine);
+        co_return std::unexpected{std::move(kept).error()};
+    }
+    co_return co_await begin_making(std::move(machine), std::move(operation), ticket);
+}
+
+// There before the intent: a machine whose intent is stored must find it.
+Result<void> Fleet::keep_context(const Machine& machine, const std::string& context) const {
+    if (context.empty()) {
+        return {};
+    }
+    const auto file = machine.context_file();
+    std::error_code failed;
+    std::filesystem::create_directories(file.parent_path(), failed);
+    std::filesystem::permissions(file.parent_path(), std::filesystem::perms::owner_all, failed);
+    return write_file(file, context, 0600);
+}
+
+// Of a machine that comes to nothing before its intent is stored.
+void Fleet::forget_making(const Machine& machine) const {
+    for (const auto& port : machine.vm().ports) {
+        world_.networks->release(port);
+    }
+    std::error_code ignored;
+    std::filesystem::remove_all(machine.context_file().parent_path(), ignored);
 }
 
 Task<Begun> Fleet::clone(domain::Caller caller, std::string id, CloneVm wanted, Ticket ticket) {
@@ -146,6 +278,13 @@ Task<Begun> Fleet::clone(domain::Caller caller, std::string id, CloneVm wanted, 
     order.labels = wanted.labels;
     order.start = wanted.start;
     order.team = wanted.team;
+    order.networks.emplace();
+    for (const auto& interface : source->vm().interfaces) {
+        order.networks->push_back({interface.network, "", interface.up_mbps, interface.down_mbps});
+    }
+    for (const auto& gpu : source->vm().gpus) {
+        order.gpus.push_back({gpu.model, 1, 0});
+    }
     // The image may be one that the caller could not choose; having the machine is enough.
     CO_TRY(auto vm, shaped(caller, nullptr, order));
     vm.formfile = source->vm().formfile;
@@ -176,6 +315,7 @@ Fleet::begin_making(std::shared_ptr<Machine> machine, domain::Operation operatio
     auto created = co_await machine->create(std::move(operation), ticket);
     if (!created) {
         machines_.erase(begun.vm);
+        forget_making(*machine);
         auto error = std::move(created).error();
         if (error.slug() == "store-conflict" && key_was_taken(error, ticket)) {
             CO_TRY(auto first, co_await recall(world_, ticket));

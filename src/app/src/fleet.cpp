@@ -1,5 +1,6 @@
 #include "vmm/app/fleet.h"
 
+#include "vmm/app/networks.h"
 #include "vmm/base/text.h"
 #include "vmm/domain/names.h"
 #include "vmm/records/records.h"
@@ -163,11 +164,18 @@ Task<VmView> Fleet::boot_complete(BootReport report) {
         ));
     };
     const auto hash = to_hex(world_.signatures.sha256(report.token));
-    const auto id = world_.boot_tokens.find(hash);
-    if (report.token.empty() || id == world_.boot_tokens.end() || !machines_.contains(id->second)) {
+    const auto by_token = world_.boot_tokens.find(hash);
+    std::string id = report.source.empty() ? "" : world_.networks->machine_at(report.source);
+    const bool known = !report.token.empty() && by_token != world_.boot_tokens.end();
+    if (report.source.empty() && known) {
+        id = by_token->second;
+    }
+    // A guest that knows another's token is still itself.
+    const bool foreign = !report.source.empty() && known && by_token->second != id;
+    if (id.empty() || foreign || !machines_.contains(id)) {
         co_return refused();
     }
-    const auto machine = machines_.at(id->second);
+    const auto machine = machines_.at(id);
     const auto& vm = machine->vm();
     const bool name_fits = report.name.empty() || report.name == vm.name || report.name == vm.instance_id ||
                            report.name == vm.build_id;
@@ -175,8 +183,18 @@ Task<VmView> Fleet::boot_complete(BootReport report) {
     if (!live || !name_fits || (!report.build_id.empty() && report.build_id != vm.build_id)) {
         co_return refused();
     }
-    CO_CHECK(co_await machine->boot_completed(report.address));
+    CO_CHECK(co_await machine->boot_completed(report.address, !report.source.empty()));
     co_return world_.registry.find(vm.id);
+}
+
+std::vector<std::shared_ptr<Machine>> Fleet::all() const {
+    std::vector<std::shared_ptr<Machine>> out;
+    for (const auto& [id, machine] : machines_) {
+        if (!machine->removed()) {
+            out.push_back(machine);
+        }
+    }
+    return out;
 }
 
 void Fleet::forget_removed() {

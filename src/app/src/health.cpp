@@ -1,5 +1,6 @@
 #include "vmm/app/health.h"
 
+#include "vmm/app/networks.h"
 #include "vmm/domain/admission.h"
 
 #include <algorithm>
@@ -23,6 +24,7 @@ asio::awaitable<HealthReport> Health::report() {
     report.checks["qemu"] = co_await check_qemu(report.checks["accelerator"]);
     report.checks["vm_dir"] = check_folder(world_.settings.vm_dir, run_dir_mib);
     report.checks["images_dir"] = check_folder(world_.settings.images_dir, domain::disk_reserve_mib);
+    report.checks["networks"] = check_networks();
     for (const auto& [name, check] : report.checks) {
         report.status = std::max(report.status, check.status);
     }
@@ -48,6 +50,15 @@ asio::awaitable<HealthCheck> Health::check_qemu(HealthCheck& accelerator) {
     }
     accelerator = {HealthStatus::healthy, facts->accelerator + ": " + facts->accelerator_reason};
     co_return HealthCheck{HealthStatus::healthy, facts->version};
+}
+
+HealthCheck Health::check_networks() const {
+    std::string wrong;
+    for (const auto& [name, problem] : world_.networks->problems()) {
+        wrong.append(wrong.empty() ? "" : "; ").append(name).append(": ").append(problem);
+    }
+    return wrong.empty() ? HealthCheck{HealthStatus::healthy, "as they should be"}
+                         : HealthCheck{HealthStatus::degraded, wrong};
 }
 
 HealthCheck Health::check_folder(const std::filesystem::path& folder, std::uint64_t needed_mib) const {

@@ -34,6 +34,10 @@ std::string volume(std::string_view id) {
     return joined(volumes, id);
 }
 
+std::string network(std::string_view name) {
+    return joined(networks, name);
+}
+
 std::string ledger_record(std::int64_t seq) {
     return joined(ledger, digits(seq));
 }

@@ -26,11 +26,13 @@ inline constexpr std::string_view ledger_by = "/ledger-by/";      // each addres
 inline constexpr std::string_view ledger_head = "/ledger-head";
 inline constexpr std::string_view ledger_base = "/ledger-base";
 inline constexpr std::string_view volumes = "/volumes/";
+inline constexpr std::string_view networks = "/networks/";
 
 std::string vm(std::string_view id);
 std::string operation(std::string_view id);
 std::string image(std::string_view name);
 std::string volume(std::string_view id);
+std::string network(std::string_view name);
 std::string team(std::string_view id);
 std::string member(std::string_view team, const domain::Address& address);
 std::string ledger_record(std::int64_t seq);

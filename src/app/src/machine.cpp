@@ -1,5 +1,6 @@
 #include "vmm/app/machine.h"
 
+#include "vmm/app/networks.h"
 #include "vmm/base/fault.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
@@ -209,25 +210,6 @@ Task<void> Machine::update(Change wanted, Ticket ticket, std::optional<std::int6
     co_return stored;
 }
 
-Task<void> Machine::boot_completed(std::string address) {
-    if (vm_.boot_completed_at) {
-        co_return fail(
-            Error{Code::unauthenticated, "this start has been reported before"}.with_slug("bad-boot-token")
-        );
-    }
-    const auto at = now();
-    ports::Transaction nothing_else;
-    Mutation report = [at, address](domain::Vm& vm) {
-        vm.boot_completed_at = at;
-        if (!address.empty()) {
-            vm.addresses = std::vector<std::string>(1, address);
-        }
-    };
-    CO_CHECK(co_await change(std::move(report), std::move(nothing_else)));
-    spdlog::info("the guest has booted vm={} name={} address={}", vm_.id, vm_.name, address);
-    co_return Result<void>{};
-}
-
 Task<void> Machine::change(Mutation mutate, ports::Transaction transaction) {
     const auto turn = co_await writing_.take();
     domain::Vm next = vm_;
@@ -238,11 +220,15 @@ Task<void> Machine::change(Mutation mutate, ports::Transaction transaction) {
     transaction.expect.push_back({key, stored_at_});
     transaction.puts.push_back({key, records::write(next), {}});
     CO_TRY(stored_at_, co_await world_.store.commit(std::move(transaction)));
+    const bool known_otherwise = next.name != vm_.name || next.owner != vm_.owner;
     // Applied again rather than copied back: a job may have taken the machine while the store was busy.
     mutate(vm_);
     vm_.revision = next.revision;
     vm_.updated_at = next.updated_at;
     world_.registry.put(std::move(next));
+    if (known_otherwise) {
+        world_.networks->changed(vm_.id);
+    }
     co_return Result<void>{};
 }
 
@@ -295,8 +281,6 @@ asio::awaitable<void> Machine::finish(domain::Operation operation, Outcome outco
     const auto mutate = [to, outcome, at = operation.updated_at](domain::Vm& vm) {
         if (to == Status::running && vm.status == Status::starting) {
             vm.started_at = at;
-            vm.boot_completed_at.reset();
-            vm.addresses.clear();
         }
         vm.status = to;
         vm.status_reason = outcome.reason;
@@ -304,6 +288,9 @@ asio::awaitable<void> Machine::finish(domain::Operation operation, Outcome outco
         vm.updated_at = at;
         if (outcome.event == Event::stopped) {
             vm.desired_power = Power::off;
+        }
+        if (!domain::live(to)) {
+            vm.boot.reset();
         }
     };
     domain::Vm shown = vm_;
@@ -333,6 +320,10 @@ asio::awaitable<void> Machine::finish(domain::Operation operation, Outcome outco
 // Ends the machine's existence together with the operation: a delete that is done, or a create that failed.
 asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional<Error> error) {
     fault_point(point(operation.kind, "before-fact"));
+    // Before the record goes: what is interrupted here is begun again.
+    if (const auto left = co_await world_.mesh.withdraw(vm_.id); !left) {
+        spdlog::warn("the machine stays in the mesh vm={} error=\"{}\"", vm_.id, left.error().message());
+    }
     operation.status = error ? Progress::failed : Progress::succeeded;
     operation.progress = 100;
     operation.error = std::move(error);
@@ -372,14 +363,18 @@ asio::awaitable<void> Machine::vanish(domain::Operation operation, std::optional
     }
     world_.journal.forget(vm_.id);
     put_boot_token("");
+    for (const auto& port : vm_.ports) {
+        world_.networks->release(port);
+    }
     world_.registry.erase(vm_.id);
     spdlog::info(
-        "{} {} vm={} name={} op={}",
+        "{} {} vm={} name={} op={}{}",
         name(operation.kind),
         name(operation.status),
         vm_.id,
         vm_.name,
-        operation.id
+        operation.id,
+        operation.error ? " error=\"" + operation.error->message() + "\"" : ""
     );
     world_.operations.put(std::move(operation));
 }
@@ -415,6 +410,11 @@ ports::Events Machine::events() {
                 self->on_stalled(std::move(why));
             }
         },
+        [weak](std::string_view text) {
+            if (const auto self = weak.lock()) {
+                self->heard(text);
+            }
+        },
     };
 }
 
@@ -442,6 +442,7 @@ void Machine::on_reset() {
             vm.boot_completed_at.reset();
             vm.status_reason = "the guest has reset itself";
         };
+        self->begin_boot();
         (void)co_await self->change(std::move(rearm), std::move(nothing_else));
     }(shared_from_this()));
 }
@@ -455,7 +456,7 @@ asio::awaitable<void> Machine::settle() {
     }
     const auto ended = *std::exchange(ended_, std::nullopt);
     instance_.reset();
-    (void)co_await world_.hypervisor.clear(vm_.id, ports::Hypervisor::Remains::logs);
+    (void)co_await clear(ports::Hypervisor::Remains::logs);
     const bool broke = ended.cause == ports::Ended::Cause::broke;
     const auto to = *domain::next(vm_.status, broke ? Event::broke : Event::stopped);
     // Taken before the store is asked, so that a start that comes now begins from here.
@@ -468,6 +469,7 @@ asio::awaitable<void> Machine::settle() {
         if (!broke && vm.status == to) {
             vm.desired_power = Power::off;
         }
+        vm.boot.reset();
     };
     world_.journal.add(vm_.id, "ended", ended.reason);
     co_await record_fact(std::move(mutate), std::move(nothing_else));

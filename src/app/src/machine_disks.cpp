@@ -22,7 +22,8 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view no_space_word = "no-space";
 constexpr std::uint64_t headroom_mib = 16;  // before a machine that ran out of room goes on
-constexpr auto busy_limit = 60s;            // that a copy waits for its source to be free
+constexpr auto agent_limit = 500ms;
+constexpr auto busy_limit = 60s;  // that a copy waits for its source to be free
 
 }  // namespace
 
@@ -253,7 +254,19 @@ Task<void> Machine::copy_root(std::filesystem::path overlay) {
     if (instance_) {
         CO_TRY(const auto image, world_.bootable(nullptr, vm_.image));
         CO_CHECK(world_.disks.make_overlay(overlay, image, vm_.disk_gib));
-        auto copied = co_await instance_->copy_root(overlay);
+        // With an agent the file systems are at rest for the instant of which the copy is.
+        const auto guest = instance_->agent();
+        const bool frozen =
+            vm_.boot_completed_at && co_await guest->ping(agent_limit) && co_await guest->freeze();
+        fault_point("copy.frozen");
+        std::function<Task<void>()> thaw;
+        if (frozen) {
+            thaw = [guest]() -> Task<void> { return guest->thaw(); };
+        }
+        auto copied = co_await instance_->copy_root(overlay, std::move(thaw));
+        if (frozen && !copied) {
+            (void)co_await guest->thaw();
+        }
         // The guest may have turned itself off in the middle; then its disk lies still, and is copied as it
         // is.
         if (copied || domain::live(vm_.status)) {

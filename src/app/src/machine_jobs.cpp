@@ -1,4 +1,5 @@
 #include "vmm/app/machine.h"
+#include "vmm/app/networks.h"
 #include "vmm/base/fault.h"
 
 #include <spdlog/spdlog.h>
@@ -10,6 +11,10 @@ namespace {
 using domain::Event;
 using domain::Job;
 using Remains = ports::Hypervisor::Remains;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds deaf_after = 10s;
+constexpr std::chrono::milliseconds agent_limit = 1s;
 
 }  // namespace
 
@@ -95,7 +100,16 @@ Task<ports::LaunchPlan> Machine::plan() {
         }
         plan.disks.push_back(disk_plan(volume.id, volume.tuning));
     }
+    if (!vm_.gpus.empty()) {
+        CO_CHECK(domain::check_gpus(vm_.gpus, world_.host.gpus()));
+        plan.gpus = vm_.gpus;
+    }
     plan.boot_token = boot_token_;
+    if (world_.networks->routed(vm_)) {
+        plan.callback_url = "http://169.254.169.254:80/vm/boot_complete";
+    }
+    CO_TRY(plan.nics, co_await world_.networks->connect(vm_));
+    CO_CHECK(co_await write_seed(plan));
     co_return plan;
 }
 
@@ -111,9 +125,12 @@ Task<void> Machine::launch() {
     CO_TRY(auto what, co_await plan());
     fault_point("start.planned");
     ended_.reset();
+    vm_.boot_completed_at.reset();
+    vm_.addresses.clear();
     CO_TRY(instance_, co_await world_.hypervisor.launch(std::move(what), events()));
     fault_point("start.launched");
     boot_token_.clear();
+    begin_boot();
     vm_.host_boot_id = world_.host.boot_id();
     auto going = co_await apply_limits(vm_);
     if (going) {
@@ -149,10 +166,26 @@ asio::awaitable<Machine::Outcome> Machine::start() {
     }
     instance_.reset();
     ended_.reset();
-    (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+    (void)co_await clear(Remains::logs);
     auto error = std::move(launched).error();
     auto reason = error.message();
     co_return Outcome{Event::broke, std::move(reason), std::move(error)};
+}
+
+// The power button first; a guest that is deaf to it is asked by its agent, half-way through its time.
+asio::awaitable<bool> Machine::gone_when_asked(std::chrono::seconds limit) {
+    const auto half = std::min<std::chrono::milliseconds>(limit / 2, deaf_after);
+    if (co_await instance_->gone_within(half)) {
+        co_return true;
+    }
+    const auto began = std::chrono::steady_clock::now();
+    const auto guest = instance_->agent();
+    if (co_await guest->ping(std::min<std::chrono::milliseconds>(limit / 4, agent_limit))) {
+        (void)co_await guest->shut_down();
+    }
+    const auto spent =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+    co_return co_await instance_->gone_within(std::max<std::chrono::milliseconds>(limit - half - spent, {}));
 }
 
 asio::awaitable<Machine::Outcome> Machine::stop(domain::Operation operation) {
@@ -162,7 +195,7 @@ asio::awaitable<Machine::Outcome> Machine::stop(domain::Operation operation) {
         (void)co_await instance_->resume();
         (void)co_await instance_->press_power_button();
         fault_point("stop.asked");
-        if (!co_await instance_->gone_within(std::chrono::seconds{operation.timeout_s})) {
+        if (!co_await gone_when_asked(std::chrono::seconds{operation.timeout_s})) {
             reason = "stopped by force: the guest did not turn itself off within " +
                      std::to_string(operation.timeout_s) + " s";
         }
@@ -175,7 +208,7 @@ asio::awaitable<Machine::Outcome> Machine::stop(domain::Operation operation) {
     if (ended) {
         instance_.reset();
         ended_.reset();
-        ended = co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+        ended = co_await clear(Remains::logs);
     }
     if (!ended) {
         auto error = std::move(ended).error();
@@ -239,7 +272,7 @@ asio::awaitable<void> Machine::make(domain::Operation operation) {
         co_return;
     }
     instance_.reset();
-    (void)co_await world_.hypervisor.clear(vm_.id, Remains::nothing);
+    (void)co_await clear(Remains::nothing);
     (void)world_.disks.remove(vm_.id);
     co_await vanish(std::move(operation), std::move(error));
 }
@@ -273,7 +306,7 @@ asio::awaitable<void> Machine::remove(domain::Operation operation) {
     instance_.reset();
     ended_.reset();
     if (done) {
-        done = co_await world_.hypervisor.clear(vm_.id, Remains::nothing);
+        done = co_await clear(Remains::nothing);
     }
     fault_point("delete.cleared");
     if (done) {

@@ -48,14 +48,23 @@ asio::awaitable<void> Machine::recover(std::optional<domain::Operation> interrup
 Task<RunState> Machine::adopt() {
     auto found = co_await world_.hypervisor.adopt(vm_.id, events());
     if (!found) {
-        (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+        (void)co_await clear(Remains::logs);
         co_return std::unexpected{std::move(found).error()};
     }
     instance_ = *std::move(found);
     auto state = co_await instance_->state();
+    if (state) {
+        co_await recover_nics();
+        thaw_again();
+        if (vm_.boot_completed_at) {
+            co_await wipe_seed();
+        } else {
+            begin_boot();
+        }
+    }
     if (!state) {
         instance_.reset();
-        (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+        (void)co_await clear(Remains::logs);
     }
     co_return state;
 }
@@ -63,7 +72,7 @@ Task<RunState> Machine::adopt() {
 asio::awaitable<void> Machine::recover_steady() {
     const bool expected = domain::live(vm_.status) || domain::busy(vm_.status);
     if (!expected) {
-        (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+        (void)co_await clear(Remains::logs);
         co_return;
     }
     const auto state = co_await adopt();
@@ -80,7 +89,7 @@ asio::awaitable<void> Machine::recover_steady() {
         (void)co_await instance_->end();
         instance_.reset();
         ended_.reset();
-        (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+        (void)co_await clear(Remains::logs);
         status = Status::stopped;
         reason = "the guest turned itself off";
     } else {
@@ -127,6 +136,22 @@ void Machine::await_room() {
     }(shared_from_this()));
 }
 
+// An interruption may have left the guest's file systems frozen.
+void Machine::thaw_again() {
+    if (!vm_.boot_completed_at) {
+        return;
+    }
+    world_.jobs.spawn(
+        vm_.id + " thaw",
+        [](std::shared_ptr<ports::GuestAgent> guest) -> asio::awaitable<void> {
+            const auto answers = co_await guest->ping(std::chrono::seconds{2});
+            if (answers) {
+                (void)co_await guest->thaw();
+            }
+        }(instance_->agent())
+    );
+}
+
 // The host was restarted under a machine that should run.
 void Machine::power_on_again() {
     world_.jobs.spawn(vm_.id + " power on again", [](std::shared_ptr<Machine> self) -> asio::awaitable<void> {
@@ -141,7 +166,7 @@ void Machine::power_on_again() {
 }
 
 asio::awaitable<void> Machine::give_up(domain::Operation operation, std::string why) {
-    (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+    (void)co_await clear(Remains::logs);
     instance_.reset();
     auto error = Error{Code::internal, why}.with_slug("interrupted");
     co_await finish(std::move(operation), Outcome{Event::broke, std::move(why), std::move(error)});
@@ -200,7 +225,7 @@ asio::awaitable<void> Machine::recover_job(domain::Operation operation) {
         ended_ = ports::Ended{ports::Ended::Cause::guest_off, "the guest turned itself off"};
         (void)co_await instance_->end();
         instance_.reset();
-        (void)co_await world_.hypervisor.clear(vm_.id, Remains::logs);
+        (void)co_await clear(Remains::logs);
         auto outcome =
             outcome_of_failure(Event::stopped, Error{Code::conflict, "the guest turned itself off"});
         ended_.reset();

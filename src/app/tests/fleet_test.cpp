@@ -1,6 +1,8 @@
 #include "vmm/app/application.h"
 #include "vmm/app/images.h"
 #include "vmm/crypto/signatures.h"
+#include "vmm/formnet/mesh.h"
+#include "vmm/seed/seeds.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -22,7 +24,17 @@ protected:
     struct Life {
         explicit Life(FleetTest& test)
             : app{test.settings,
-                  Ports{test.store, test.hypervisor, test.images, test.disks, test.host, *test.signatures},
+                  Ports{
+                      test.store,
+                      test.hypervisor,
+                      test.images,
+                      test.disks,
+                      test.host,
+                      *test.signatures,
+                      test.network,
+                      *test.seeds,
+                      *test.mesh
+                  },
                   loop.get_executor()} {
             world.render = [](const domain::Operation& operation, const domain::Vm* vm) {
                 return Answer{operation.error ? 503 : 200, vm == nullptr ? "" : vm->id, ""};
@@ -94,6 +106,9 @@ protected:
     test::FakeImages images;
     test::FakeDisks disks;
     test::FakeHost host;
+    test::FakeNetwork network;
+    std::unique_ptr<ports::Seeds> seeds = seed::create_seeds();
+    std::unique_ptr<ports::Mesh> mesh = formnet::create_mesh("");
     std::unique_ptr<ports::Signatures> signatures = crypto::create_signatures();
     domain::Caller owner{*domain::Address::from_stored("0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf"), false};
     std::unique_ptr<Life> life = std::make_unique<Life>(*this);
@@ -262,6 +277,40 @@ TEST_F(FleetTest, GivesARepeatedKeyTheFirstAnswer) {
     EXPECT_EQ(again->first_answer->body, first->vm);
     ticket.body_sha256 = "y";
     EXPECT_EQ(create("web", true, ticket).error().slug(), "idempotency-key-reused");
+}
+
+TEST_F(FleetTest, GivesAGpuToOneMachineUntilThatIsGone) {
+    host.cards = {{"0000:17:00.0", "H100", 1, ""}, {"0000:18:00.0", "H100", 2, ""}};
+    const auto order = [this](const std::string& name, std::uint32_t count) {
+        CreateVm wanted;
+        wanted.name = name;
+        wanted.gpus = {{"H100", count, 0}};
+        return run(life->fleet.create(owner, wanted, {}));
+    };
+    const auto first = order("first", 1);
+    ASSERT_TRUE(first);
+    settle();
+    const std::vector<domain::Gpu> given{{"H100", "0000:17:00.0"}};
+    EXPECT_EQ(hypervisor.last_plan.gpus, given);
+    EXPECT_EQ(order("greedy", 2).error().slug(), "gpu-taken");
+    // A clone gets one of its own, the next has none left.
+    CloneVm twin;
+    twin.name = "twin";
+    const auto second = run(life->fleet.clone(owner, first->vm, twin, {}));
+    ASSERT_TRUE(second) << second.error().message();
+    settle();
+    EXPECT_EQ(life->registry.find(second->vm)->gpus.at(0).address, "0000:18:00.0");
+    EXPECT_EQ(order("third", 1).error().slug(), "gpu-taken");
+    // It is remembered, and a card that is gone is no start.
+    come_back();
+    EXPECT_EQ(order("third", 1).error().slug(), "gpu-taken");
+    host.cards.pop_back();
+    ASSERT_TRUE(begin(second->vm, Job::start));
+    settle();
+    EXPECT_NE(status(second->vm), Status::running);
+    ASSERT_TRUE(begin(first->vm, Job::remove, {0, true, false}));
+    settle();
+    EXPECT_TRUE(order("third", 1));
 }
 
 TEST_F(FleetTest, TakesABootTokenOnceForEachStart) {

@@ -110,6 +110,21 @@ std::optional<std::string> from_base64url(std::string_view text) {
     return bits < 6 && (held & ((1U << bits) - 1)) == 0 ? std::optional{std::move(out)} : std::nullopt;
 }
 
+std::string to_base64(std::string_view bytes) {
+    auto out = to_base64url(bytes);
+    std::ranges::replace(out, '-', '+');
+    std::ranges::replace(out, '_', '/');
+    out.append((4 - out.size() % 4) % 4, '=');
+    return out;
+}
+
+std::optional<std::string> from_base64(std::string_view said) {
+    std::string plain{said.substr(0, said.find('='))};
+    std::ranges::replace(plain, '+', '-');
+    std::ranges::replace(plain, '/', '_');
+    return from_base64url(plain);
+}
+
 std::string_view trim(std::string_view text) {
     const auto first = text.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos) {

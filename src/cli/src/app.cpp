@@ -32,6 +32,10 @@ Vmctl::Vmctl()
     add_machine_commands();
     add_power_commands();
     add_disk_commands();
+    add_network_commands();
+    add_port_commands();
+    add_guest_commands();
+    add_file_commands();
     add_image_commands();
     add_key_commands();
     add_account_commands();

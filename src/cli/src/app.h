@@ -36,6 +36,10 @@ private:
     void add_image_commands();
     void add_image_file_commands(CLI::App* image);
     void add_disk_commands();
+    void add_network_commands();
+    void add_port_commands();
+    void add_guest_commands();
+    void add_file_commands();
     void add_service_commands();
     CLI::App* command(const std::string& name, const std::string& about, CLI::App* parent = nullptr);
     void action(CLI::App* command, Action run);

@@ -118,12 +118,58 @@ Result<json::Value> Client::call_unsigned(const std::string& method, const std::
     return send(std::move(request));
 }
 
+Result<json::Value> Client::call_with(
+    const std::string& method,
+    const std::string& target,
+    const std::string& content_type,
+    std::string body
+) {
+    const auto digest = to_hex(crypto::create_signatures()->sha256(body));
+    fetch::Request request;
+    request.method = method;
+    request.target = target;
+    TRY(request.headers, signature(method, target, digest));
+    request.headers.insert(request.headers.end(), extra_.begin(), extra_.end());
+    request.headers.emplace_back("Content-Type", content_type);
+    request.headers.emplace_back("X-Content-SHA256", digest);
+    request.body = std::move(body);
+    return send(std::move(request));
+}
+
+Result<void> Client::stream(
+    const std::string& method,
+    const std::string& target,
+    const std::string& body,
+    fetch::Piece piece
+) {
+    std::string data;
+    if (!body.empty()) {
+        TRY(data, wire::canonical_body(body));
+    }
+    fetch::Request request;
+    request.method = method;
+    request.target = target;
+    request.body = body;
+    TRY(request.headers, signature(method, target, data));
+    if (!body.empty()) {
+        request.headers.emplace_back("Content-Type", "application/json");
+    }
+    TRY(const auto response, exchange(std::move(request), std::move(piece)));
+    return response.status >= 400 ? Result<void>{fail(problem_of(response))} : Result<void>{};
+}
+
 Result<json::Value> Client::send(fetch::Request request) {
+    const auto target = request.target;
+    TRY(const auto response, exchange(std::move(request), {}));
+    return read(response, target);
+}
+
+Result<fetch::Response> Client::exchange(fetch::Request request, fetch::Piece piece) {
     TRY(const auto to, origin());
     asio::io_context loop;
     asio::cancellation_signal stop_spinning;
     std::optional<Result<fetch::Response>> answer;
-    if (on_terminal(2)) {
+    if (on_terminal(2) && !piece) {
         asio::co_spawn(
             loop,
             spin(doing_),
@@ -132,7 +178,7 @@ Result<json::Value> Client::send(fetch::Request request) {
     }
     asio::co_spawn(
         loop,
-        fetch::exchange(to, request, std::chrono::seconds{settings_.timeout_s}),
+        fetch::exchange(to, request, std::chrono::seconds{settings_.timeout_s}, piece),
         [&](const std::exception_ptr& thrown, Result<fetch::Response> result) {
             answer = thrown ? fail(Code::internal, "the request failed") : std::move(result);
             stop_spinning.emit(asio::cancellation_type::terminal);
@@ -144,7 +190,7 @@ Result<json::Value> Client::send(fetch::Request request) {
             "is vmm-service running there? --url or VMM_URL says where (" + settings_.url + ")"
         ));
     }
-    return read(**answer, request.target);
+    return **answer;
 }
 
 Result<json::Value> Client::read(const fetch::Response& response, const std::string& target) {

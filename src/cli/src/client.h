@@ -24,6 +24,18 @@ public:
     Result<json::Value>
     call(const std::string& method, const std::string& target, const std::string& body = "");
 
+    // A body that is no JSON; it is signed by its SHA-256.
+    Result<json::Value> call_with(
+        const std::string& method,
+        const std::string& target,
+        const std::string& content_type,
+        std::string body
+    );
+
+    // The answer's body as it comes. A problem comes back as from call().
+    Result<void>
+    stream(const std::string& method, const std::string& target, const std::string& body, fetch::Piece piece);
+
     // The same without a signature.
     Result<json::Value> call_unsigned(const std::string& method, const std::string& target);
 
@@ -59,6 +71,7 @@ public:
     }
 
 private:
+    Result<fetch::Response> exchange(fetch::Request request, fetch::Piece piece);
     Result<json::Value> send(fetch::Request request);
 
     const Settings& settings_;

@@ -1,13 +1,16 @@
 #include "vmm/base/files.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
+#include "vmm/domain/formfile.h"
 #include "vmm/json/write.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "app.h"
 #include "client.h"
+#include "context.h"
 #include "output.h"
 
 namespace vmm::cli {
@@ -30,6 +33,13 @@ json::Value labels_of(const std::vector<std::string>& pairs) {
 
 struct CreateOptions {
     std::string name;
+    std::vector<std::string> words;  // name and build context, in whichever order
+    std::string context;
+    std::vector<std::string> networks;
+    std::string address;
+    std::vector<std::string> gpus;
+    std::vector<std::string> ssh_keys;
+    std::string user_data;
     std::string image;
     std::optional<std::int64_t> vcpus;
     std::optional<std::int64_t> memory_mib;
@@ -74,7 +84,85 @@ wait_until(Client& client, const Settings& settings, const std::string& id, cons
     }
 }
 
-Result<void> create(const Settings& settings, const CreateOptions& options) {
+// The words of the command line: a folder is the build context, the other one is the name; without it the
+// Formfile's NAME is.
+Result<CreateOptions> settled(CreateOptions options) {
+    for (const auto& word : options.words) {
+        std::error_code failed;
+        const bool folder = word == "." || word.contains('/') || std::filesystem::is_directory(word, failed);
+        auto& place = folder && !options.formfile.empty() ? options.context : options.name;
+        if (!place.empty()) {
+            return fail(
+                Code::invalid, "expected a name and a folder at most, found " + quote(word) + " as well"
+            );
+        }
+        place = word;
+    }
+    if (options.name.empty() && !options.formfile.empty()) {
+        TRY(const auto text, read_file(options.formfile));
+        TRY(const auto formfile, domain::parse_formfile(text));
+        options.name = formfile.name;
+    }
+    if (options.name.empty()) {
+        return fail(Error{Code::invalid, "the machine needs a name"}.with_hint(
+            "vmctl create NAME, or NAME in the Formfile"
+        ));
+    }
+    return options;
+}
+
+Result<void> add_guest(json::Object& body, const CreateOptions& options) {
+    json::List networks;
+    for (const auto& name : options.networks) {
+        json::Object one;
+        one.emplace_back("network", text(name));
+        if (networks.empty() && !options.address.empty()) {
+            one.emplace_back("address", text(options.address));
+        }
+        networks.emplace_back(std::move(one));
+    }
+    if (!networks.empty()) {
+        body.emplace_back("networks", json::Value{std::move(networks)});
+    }
+    json::List gpus;
+    for (const auto& gpu : options.gpus) {
+        const auto colon = gpu.find(':');
+        json::Object one;
+        one.emplace_back("model", text(gpu.substr(0, colon)));
+        if (colon != std::string::npos) {
+            const auto count = parse_number<std::int64_t>(std::string_view{gpu}.substr(colon + 1));
+            if (!count) {
+                return fail(Error{Code::invalid, "expected MODEL or MODEL:COUNT, found " + quote(gpu)}
+                                .with_field("--gpu"));
+            }
+            one.emplace_back("count", json::Value::integer(*count));
+        }
+        gpus.emplace_back(std::move(one));
+    }
+    if (!gpus.empty()) {
+        body.emplace_back("gpus", json::Value{std::move(gpus)});
+    }
+    json::List keys;
+    for (const auto& file : options.ssh_keys) {
+        TRY(const auto content, read_file(file));
+        for (const auto& line : split(content, '\n')) {
+            if (!trim(line).empty() && !line.starts_with('#')) {
+                keys.push_back(text(std::string{trim(line)}));
+            }
+        }
+    }
+    if (!keys.empty()) {
+        body.emplace_back("ssh_keys", json::Value{std::move(keys)});
+    }
+    if (!options.user_data.empty()) {
+        TRY(auto content, read_file(options.user_data));
+        body.emplace_back("user_data", text(std::move(content)));
+    }
+    return {};
+}
+
+Result<void> create(const Settings& settings, const CreateOptions& wanted) {
+    TRY(const auto options, settled(wanted));
     json::Object body;
     body.emplace_back("name", text(options.name));
     if (!options.image.empty()) {
@@ -95,6 +183,7 @@ Result<void> create(const Settings& settings, const CreateOptions& options) {
         TRY(auto formfile, read_file(options.formfile));
         body.emplace_back("formfile", text(std::move(formfile)));
     }
+    CHECK(add_guest(body, options));
     if (options.no_start) {
         body.emplace_back("start", json::Value{false});
     }
@@ -110,7 +199,14 @@ Result<void> create(const Settings& settings, const CreateOptions& options) {
     if (options.async) {
         client.set_header("Prefer", "respond-async");
     }
-    TRY(auto answer, client.call("POST", "/vms", json::compact(json::Value{std::move(body)})));
+    const auto order = json::compact(json::Value{std::move(body)});
+    json::Value answer;
+    if (options.context.empty()) {
+        TRY(answer, client.call("POST", "/vms", order));
+    } else {
+        TRY(const auto form, form_with_context(order, options.context));
+        TRY(answer, client.call_with("POST", "/vms", form.content_type, form.body));
+    }
     if (options.wait && !options.no_start) {
         const auto id = std::string{answer.text_or(options.async ? "target" : "id", "")};
         Client waiting{settings};
@@ -250,13 +346,25 @@ Result<void> change(
 void Vmctl::add_machine_commands() {
     auto* creating = command("create", "Create a machine and boot it");
     auto options = std::make_shared<CreateOptions>();
-    creating->add_option("name", options->name, "The machine's name")->required();
+    creating
+        ->add_option(
+            "name", options->words, "The machine's name, and the folder that its Formfile copies from"
+        )
+        ->expected(0, 2);
+    creating->add_option("--network", options->networks, "Network to be in; may be repeated")->take_all();
+    creating->add_option("--address", options->address, "IPv4 address in the first network");
+    creating->add_option("--gpu", options->gpus, "GPU to pass through, MODEL or MODEL:COUNT; may be repeated")
+        ->take_all();
+    creating
+        ->add_option("--ssh-key", options->ssh_keys, "File with public keys that may log in; may be repeated")
+        ->take_all();
+    creating->add_option("--user-data", options->user_data, "File for cloud-init");
     creating->add_option("--image", options->image, "Image to boot; the service's default otherwise");
     creating->add_option("--vcpus", options->vcpus, "Number of virtual processors");
     creating->add_option("--memory", options->memory_mib, "Memory in MiB");
     creating->add_option("--disk", options->disk_gib, "Root disk in GiB");
     creating->add_option("--label", options->labels, "key=value; may be repeated")->take_all();
-    creating->add_option("--formfile", options->formfile, "File that describes the machine");
+    creating->add_option("-f,--formfile", options->formfile, "File that describes the machine");
     creating->add_option("--team", options->team, "Name or id of the team that owns it");
     creating->add_option(
         "--idempotency-key", options->idempotency_key, "Makes a repetition give the first answer"
@@ -264,6 +372,11 @@ void Vmctl::add_machine_commands() {
     creating->add_flag("--no-start", options->no_start, "Only define it");
     creating->add_flag("--wait", options->wait, "Wait until the guest has booted");
     creating->add_flag("--async", options->async, "Do not wait; print the operation");
+    creating->parse_complete_callback([options] {
+        if (options->words.empty() && options->formfile.empty()) {
+            throw CLI::RequiredError{"name"};
+        }
+    });
     action(creating, [this, options] { return create(settings_, *options); });
 
     auto* listing = command("ls", "List machines");

@@ -3,10 +3,13 @@
 #include "vmm/app/application.h"
 #include "vmm/base/text.h"
 #include "vmm/crypto/signatures.h"
+#include "vmm/formnet/mesh.h"
 #include "vmm/host/host.h"
 #include "vmm/http/server.h"
 #include "vmm/images/store.h"
+#include "vmm/network/host_network.h"
 #include "vmm/qemu/hypervisor.h"
+#include "vmm/seed/seeds.h"
 #include "vmm/sqlite/store.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -111,7 +114,11 @@ public:
         TRY(auto image_wishes, image_settings(config_, identity.store, *signatures_));
         TRY(images_, images::create_image_store(loop_.get_executor(), image_wishes, *signatures_));
         disks_ = images::create_disk_store(image_wishes);
-        hypervisor_ = qemu::create_hypervisor(loop_.get_executor(), qemu_settings(config_, guests_port));
+        network_ =
+            network::create_host_network(loop_.get_executor(), network_settings(config_, identity.store));
+        const auto machines = qemu_settings(config_, guests_port);
+        settings_.callback_url = machines.callback_url;
+        hypervisor_ = qemu::create_hypervisor(loop_.get_executor(), machines);
         wire_up();
         CHECK(complete(loop_, app_->load()));
         server_->start(*service_);
@@ -150,6 +157,7 @@ public:
             });
         };
         await_reopen();
+        asio::co_spawn(loop_, app_->guests.watch(), [](const std::exception_ptr&) {});
         asio::co_spawn(loop_, keep_house(), [](const std::exception_ptr&) {});
         loop_.restart();
         while (!stopping && loop_.run_one() > 0) {
@@ -197,7 +205,10 @@ private:
 
     void wire_up() {
         host_ = host::create_host();
-        const app::Ports outside{*store_, *hypervisor_, *images_, *disks_, *host_, *signatures_};
+        mesh_ = formnet::create_mesh(config_.text("formnet_endpoint"));
+        const app::Ports outside{
+            *store_, *hypervisor_, *images_, *disks_, *host_, *signatures_, *network_, *seeds_, *mesh_
+        };
         app_ = std::make_unique<app::Application>(settings_, outside, loop_.get_executor(), &http::present);
         const auto signer = crypto::Signer::from_bytes(identity_key_);
         app_->ledger.service = {
@@ -205,6 +216,7 @@ private:
             [signer = *signer](std::string_view message) { return signer.sign(message); }
         };
         app_->world.render = &http::render;
+        app_->networks.serve_metadata = [this] { return serve_metadata(); };
         app_->images.render = &http::render_image;
         service_ = std::make_unique<http::Service>(*app_, loop_.get_executor());
         service_->version = version();
@@ -242,6 +254,9 @@ private:
             if (guests_) {
                 guests_->stop(drain_limit);
             }
+            if (metadata_) {
+                metadata_->stop(drain_limit);
+            }
             asio::post(loop_, [this] { stopped_ = true; });
         }};
         while (!stopped_ && loop_.run_one() > 0) {
@@ -252,7 +267,30 @@ private:
         spdlog::shutdown();
     }
 
+    // Where guests in networks of the host's ask who they are; the firewall leads them here.
+    Result<std::uint16_t> serve_metadata() {
+        if (metadata_) {
+            return metadata_->port();
+        }
+        http::ServerSettings settings;
+        settings.host = "127.0.0.1";
+        settings.port = 0;
+        settings.workers = 1;
+        settings.max_connections = 1024;
+        settings.max_connections_per_source = 32;
+        TRY(metadata_, http::bind_server(settings));
+        metadata_service_ = std::make_unique<http::Service>(*app_, loop_.get_executor());
+        metadata_service_->metadata = true;
+        metadata_service_->clock_ns = &wall_clock_ns;
+        // A guest that floods it is slowed down, and nobody else is.
+        const http::Rate none{};
+        metadata_service_->limits = std::make_unique<http::Limits>(http::Rate{100, 200}, none, none);
+        metadata_->start(*metadata_service_);
+        return metadata_->port();
+    }
+
     Task<void> drain_jobs() {
+        app_->world.stopping = true;
         if (!co_await app_->jobs.drained(drain_limit)) {
             spdlog::warn("jobs are left for the next start jobs={}", app_->jobs.running());
         }
@@ -268,12 +306,17 @@ private:
     std::unique_ptr<ports::ImageStore> images_;
     std::unique_ptr<ports::DiskStore> disks_;
     std::unique_ptr<ports::Hypervisor> hypervisor_;
+    std::unique_ptr<ports::HostNetwork> network_;
+    std::unique_ptr<ports::Mesh> mesh_;
+    std::unique_ptr<ports::Seeds> seeds_ = seed::create_seeds();
     std::unique_ptr<ports::Host> host_;
     std::unique_ptr<app::Application> app_;
     std::unique_ptr<http::Service> service_;
     std::unique_ptr<http::Service> guest_service_;
     std::unique_ptr<http::Server> server_;
     std::unique_ptr<http::Server> guests_;
+    std::unique_ptr<http::Service> metadata_service_;
+    std::unique_ptr<http::Server> metadata_;
     bool stopped_ = false;
 };
 

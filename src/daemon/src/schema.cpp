@@ -147,6 +147,55 @@ constexpr std::array schema{
     ),
     integer("Access", "siwe_chain_id", "1", 1, 9007199254740991, "Chain id of sign-in messages"),
 
+    text(
+        "Network",
+        "default_network",
+        "user",
+        "Of machines that name none: user, or a bridge network, which is made when it is missing"
+    ),
+    text(
+        "Network",
+        "external_interface",
+        "",
+        "The default network's only way out; empty: wherever the host's routes lead"
+    ),
+    boolean("Network", "dhcp_enabled", "true", "A DHCP server in the default network"),
+    text(
+        "Network",
+        "dhcp_range",
+        "",
+        "The default network's addresses, as 192.168.122.2-192.168.122.254; empty takes a free range"
+    ),
+    text(
+        "Network",
+        "dns_servers",
+        "",
+        "Servers that guests' questions go to, separated by commas; the host's own when empty"
+    ),
+    text("Network", "dnsmasq_binary", "dnsmasq", "DHCP and DNS server: a path, or a name looked up in PATH"),
+    text("Network", "publish_address", "0.0.0.0", "Host address of published ports that name none"),
+    text(
+        "Network",
+        "formnet_endpoint",
+        "",
+        "http://HOST:PORT of the mesh that machines join; empty: none do"
+    ),
+    boolean(
+        "Firewall",
+        "enable_vm_isolation",
+        "true",
+        "Machines of different owners do not reach each other"
+    ),
+    boolean("Firewall", "allow_vm_to_vm_traffic", "true", "Machines reach each other"),
+    boolean("Firewall", "allow_vm_to_host_traffic", "true", "Machines reach the host's own services"),
+    boolean("Firewall", "allow_outbound_traffic", "true", "Machines reach what is outside the host"),
+    boolean(
+        "Firewall",
+        "allow_inbound_traffic",
+        "false",
+        "What is outside reaches machines; published ports work either way"
+    ),
+
     integer(
         "Ledger",
         "audit_retention_days",
@@ -240,6 +289,14 @@ constexpr std::array schema{
         3600,
         "Seconds a guest has to turn itself off before it is ended by force"
     ),
+    integer(
+        "Machines",
+        "vm_boot_timeout",
+        "120",
+        1,
+        86400,
+        "Seconds after which a guest that has not reported is said to be late"
+    ),
 
     integer(
         "Images",
@@ -306,7 +363,7 @@ constexpr std::array schema{
         "machine",
         "auto",
         "auto|microvm|q35",
-        "Machine type; auto is microvm for a kernel and q35 for a disk"
+        "Machine type; auto is microvm for a kernel, and q35 for a disk or with a GPU"
     ),
     choice(
         "QEMU",

@@ -67,6 +67,41 @@ Result<fs::path> state_file(const Config& config) {
     return file;
 }
 
+namespace {
+
+Result<void> check_network(const Config& config) {
+    const auto& name = config.text("default_network");
+    if (name != domain::user_network && !domain::check_network_name(name)) {
+        return invalid(
+            "default_network",
+            "default_network must be \"user\" or a name of 1 to 15 of a-z, 0-9 and '-', found " + quote(name)
+        );
+    }
+    if (const auto& range = config.text("dhcp_range"); !range.empty()) {
+        if (auto pool = domain::parse_pool("dhcp_range", range); !pool) {
+            return std::unexpected{std::move(pool).error().while_doing("dhcp_range")};
+        }
+    }
+    const auto& mesh = config.text("formnet_endpoint");
+    if (!mesh.empty() && !mesh.starts_with("http://") && !mesh.starts_with("https://")) {
+        return invalid("formnet_endpoint", "formnet_endpoint must be http://HOST:PORT, found " + quote(mesh));
+    }
+    if (!domain::parse_ip4(config.text("publish_address"))) {
+        return invalid(
+            "publish_address",
+            "publish_address must be an IPv4 address, found " + quote(config.text("publish_address"))
+        );
+    }
+    for (const auto& server : config.list("dns_servers")) {
+        if (!domain::parse_ip4(server) && !domain::parse_ip6(server)) {
+            return invalid("dns_servers", "dns_servers takes IP addresses, found " + quote(server));
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
 Result<app::Settings> app_settings(const Config& config, const ports::Signatures& signatures) {
     app::Settings settings;
     settings.node = config.text("node_name").empty() ? host_name() : config.text("node_name");
@@ -102,6 +137,16 @@ Result<app::Settings> app_settings(const Config& config, const ports::Signatures
     settings.audit_retention = std::chrono::days{config.integer("audit_retention_days")};
     settings.audit_most_records = quota("audit_max_records");
     settings.audit_archive_dir = config.text("audit_archive_dir");
+    settings.default_network = config.text("default_network");
+    settings.external_interface = config.text("external_interface");
+    settings.dhcp_enabled = config.flag("dhcp_enabled");
+    settings.dhcp_range = config.text("dhcp_range");
+    settings.publish_address = config.text("publish_address");
+    settings.formnet_endpoint = config.text("formnet_endpoint");
+    settings.vm_boot_timeout = std::chrono::seconds{config.integer("vm_boot_timeout")};
+    settings.close_user_networks =
+        !config.flag("allow_outbound_traffic") || !config.flag("allow_vm_to_host_traffic");
+    CHECK(check_network(config));
     settings.vm_dir = config.text("vm_dir");
     settings.images_dir = config.text("images_dir");
     TRY(settings.administrators, addresses(config, "admin_addresses", signatures));
@@ -172,6 +217,20 @@ Result<void> check_edge(const Config& config) {
         return invalid("tls_client_ca", "tls_client_ca needs tls_cert and tls_key");
     }
     return {};
+}
+
+network::Settings network_settings(const Config& config, const std::string& store) {
+    network::Settings settings;
+    settings.mark = store.substr(store.size() - 8);
+    settings.folder = fs::absolute(config.text("vm_dir")) / "networks";
+    settings.dnsmasq = config.text("dnsmasq_binary");
+    settings.dns_servers = config.list("dns_servers");
+    settings.rules.isolate_owners = config.flag("enable_vm_isolation");
+    settings.rules.vm_to_vm = config.flag("allow_vm_to_vm_traffic");
+    settings.rules.vm_to_host = config.flag("allow_vm_to_host_traffic");
+    settings.rules.outbound = config.flag("allow_outbound_traffic");
+    settings.rules.inbound = config.flag("allow_inbound_traffic");
+    return settings;
 }
 
 qemu::Settings qemu_settings(const Config& config, std::uint16_t port) {

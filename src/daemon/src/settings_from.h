@@ -5,6 +5,7 @@
 #include "vmm/http/limits.h"
 #include "vmm/http/network.h"
 #include "vmm/images/store.h"
+#include "vmm/network/host_network.h"
 #include "vmm/ports/signatures.h"
 #include "vmm/proofs/sign_in.h"
 #include "vmm/qemu/hypervisor.h"
@@ -20,6 +21,7 @@ Result<std::filesystem::path> state_file(const Config& config);
 Result<app::Settings> app_settings(const Config& config, const ports::Signatures& signatures);
 Result<images::Settings>
 image_settings(const Config& config, const std::string& owner, const ports::Signatures& signatures);
+network::Settings network_settings(const Config& config, const std::string& store);
 // `port` is where guests report.
 qemu::Settings qemu_settings(const Config& config, std::uint16_t port);
 // Without a name of its own the service is what this host alone can call it.

@@ -1,6 +1,5 @@
 #include "vmm/base/ids.h"
 #include "vmm/domain/admission.h"
-#include "vmm/domain/formfile.h"
 #include "vmm/domain/lifecycle.h"
 #include "vmm/domain/names.h"
 #include "vmm/domain/operation.h"
@@ -58,31 +57,6 @@ TEST(Names, BoundLabels) {
     EXPECT_FALSE(check_labels({{"a b", "x"}}));
     EXPECT_FALSE(check_labels({{"a", "x\n"}}));
     EXPECT_FALSE(check_labels({{"a", std::string(256, 'x')}}));
-}
-
-TEST(Formfile, ReadsTheMachineShape) {
-    const auto file = parse_formfile("# a machine\nNAME my-vm\n\nVCPU 2\nMEM 1024\nDISK 20\n");
-    ASSERT_TRUE(file) << file.error().message();
-    EXPECT_EQ(file->name, "my-vm");
-    EXPECT_EQ(file->vcpus, 2U);
-    EXPECT_EQ(file->memory_mib, 1024U);
-    EXPECT_EQ(file->disk_gib, 20U);
-}
-
-TEST(Formfile, RefusesWithTheLine) {
-    for (const auto& [text, line] : std::initializer_list<std::pair<const char*, const char*>>{
-             {"...", "line 1: the instruction \"...\" has no argument"},
-             {"NAME x\nVCPU 129", "line 2: expected a number of vCPUs from 1 to 128, found \"129\""},
-             {"NAME x\nRUN true",
-              "line 2: RUN builds inside the guest, which this service does not do; build an image with it "
-              "instead"},
-             {"FROM debian", "line 1: unknown instruction \"FROM\""},
-         }) {
-        const auto refused = parse_formfile(text);
-        ASSERT_FALSE(refused) << text;
-        EXPECT_EQ(refused.error().field(), "formfile");
-        EXPECT_EQ(refused.error().message(), line);
-    }
 }
 
 TEST(Admission, NamesTheNumberThatWasExceeded) {

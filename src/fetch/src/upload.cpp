@@ -83,12 +83,15 @@ Task<void> send_body(Stream& stream, Origin origin, Upload upload, std::chrono::
 // Waits for the first bytes of "100 Continue", or of an answer that spares the body: whether there is one.
 Task<bool> spared(beast::tcp_stream& stream, beast::flat_buffer& buffer, Origin origin) {
     asio::steady_timer silence{stream.get_executor(), patience};
-    silence.async_wait([&stream](const boost::system::error_code& stopped) {
-        if (!stopped) {
+    // Its handler may be on its way already when the wait is over.
+    const auto waits = std::make_shared<bool>(true);
+    silence.async_wait([&stream, waits](const boost::system::error_code& stopped) {
+        if (!stopped && *waits) {
             stream.socket().cancel();
         }
     });
     const auto [waited] = co_await stream.socket().async_wait(tcp::socket::wait_read, as_value);
+    *waits = false;
     silence.cancel();
     if (waited) {
         co_return false;

@@ -9,6 +9,7 @@
 
 #include "caller.h"
 #include "front.h"
+#include "metadata.h"
 #include "reply.h"
 #include "request.h"
 #include "routes.h"
@@ -144,6 +145,10 @@ Task<Reply> answer(Service& service, Request& request, std::string& allow) {
         co_return *std::move(answered);
     }
     CO_CHECK(read_target(request));
+    if (service.metadata) {
+        CO_CHECK(read_body(request));
+        co_return co_await serve_metadata(service, request);
+    }
     CO_TRY(const auto* route, find_route(request, allow));
     if (service.guests_only && route->access.kind() != Access::Kind::anyone) {
         co_return fail(Error{Code::not_found, "this port is for guests"}.with_slug("no-such-route"));

@@ -29,6 +29,27 @@ Task<Reply> remove_device(Service& service, Request& request);
 Task<Reply> list_volumes(Service& service, Request& request);
 Task<Reply> delete_volume(Service& service, Request& request);
 
+Task<Reply> explain_vm(Service& service, Request& request);
+Task<Reply> show_guest(Service& service, Request& request);
+Task<Reply> exec_vm(Service& service, Request& request);
+Task<Reply> push_file(Service& service, Request& request);
+Task<Reply> pull_file(Service& service, Request& request);
+Task<Reply> add_ssh_keys(Service& service, Request& request);
+
+Task<Reply> list_networks(Service& service, Request& request);
+Task<Reply> show_network(Service& service, Request& request);
+Task<Reply> create_network(Service& service, Request& request);
+Task<Reply> delete_network(Service& service, Request& request);
+Task<Reply> list_interfaces(Service& service, Request& request);
+Task<Reply> add_interface(Service& service, Request& request);
+Task<Reply> update_interface(Service& service, Request& request);
+Task<Reply> remove_interface(Service& service, Request& request);
+Task<Reply> show_firewall(Service& service, Request& request);
+Task<Reply> put_firewall(Service& service, Request& request);
+Task<Reply> list_ports(Service& service, Request& request);
+Task<Reply> publish_port(Service& service, Request& request);
+Task<Reply> unpublish_port(Service& service, Request& request);
+
 Task<Reply> list_images(Service& service, Request& request);
 Task<Reply> show_image(Service& service, Request& request);
 Task<Reply> bring_image(Service& service, Request& request);

@@ -1,6 +1,7 @@
 #include "vmm/json/encode.h"
 #include "vmm/proofs/ledger_json.h"
 #include "vmm/wire/auth.h"
+#include "vmm/wire/guests.h"
 #include "vmm/wire/messages.h"
 #include "vmm/wire/people.h"
 
@@ -16,11 +17,7 @@ using json::detail::is_map;
 using json::detail::is_optional;
 using json::detail::is_vector;
 
-std::string text(std::string_view value) {
-    std::string out;
-    json::append_text(out, value);
-    return out;
-}
+using json::text;
 
 template <class T>
 std::string schema_of();
@@ -79,6 +76,25 @@ struct AuditList {
 BOOST_DESCRIBE_STRUCT(AuditList, (), (records, next_cursor))
 
 template <class Add>
+void add_networks(const Add& add) {
+    add("CreateNetwork", object_schema<wire::CreateNetwork>());
+    add("Network", object_schema<wire::Network>());
+    add("NetworkList", object_schema<wire::NetworkList>());
+    add("InterfaceWish", object_schema<wire::InterfaceWish>());
+    add("Interface", object_schema<wire::Interface>());
+    add("InterfaceList", object_schema<wire::InterfaceList>());
+    add("UpdateInterface", object_schema<wire::UpdateInterface>());
+    add("Firewall", object_schema<wire::Firewall>());
+    add("PublishPort", object_schema<wire::PublishPort>());
+    add("PublishedPort", object_schema<wire::PublishedPort>());
+    add("PortList", object_schema<wire::PortList>());
+    add("Exec", object_schema<wire::Exec>());
+    add("AddSshKeys", object_schema<wire::AddSshKeys>());
+    add("Guest", object_schema<wire::Guest>());
+    add("Explanation", object_schema<wire::Explanation>());
+}
+
+template <class Add>
 void add_people(const Add& add) {
     add("PutAccount", object_schema<wire::PutAccount>());
     add("Account", object_schema<wire::Account>());
@@ -130,6 +146,7 @@ std::string components() {
     add("Bytes", R"({"type":"string","format":"binary"})");
     add("StopVm", object_schema<wire::StopVm>());
     add("BootComplete", object_schema<wire::BootComplete>());
+    add_networks(add);
     add_people(add);
     add("Vm", object_schema<wire::Vm>());
     add("VmList", object_schema<wire::VmList>());

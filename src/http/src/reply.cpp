@@ -75,7 +75,7 @@ Result<std::optional<std::int64_t>> if_match(const Request& request) {
     }
     const auto revision =
         text->size() > 2 && text->front() == '"' && text->back() == '"'
-            ? parse_number<std::int64_t>(std::string_view{*text}.substr(1, text->size() - 2))
+            ? parse_number<std::int64_t>(std::string_view{*text}.substr(1, text->find_first_of("-\"", 1) - 1))
             : std::nullopt;
     if (!revision) {
         return fail(Error{Code::malformed, "If-Match must be an ETag as this service gives it, such as \"7\""}
@@ -102,6 +102,14 @@ Result<domain::Role> role_of(const std::string& text) {
     const auto role = domain::role_named(text);
     return role ? Result<domain::Role>{*role}
                 : invalid("role", "expected ReadOnly, Operator, Manager or Owner, found " + quote(text));
+}
+
+std::string etag(const app::ShownVm& vm) {
+    // What is shown beside the record changes the representation, but not what If-Match is about.
+    const bool boots = vm.boot && vm.boot->stage != domain::Stage::ready;
+    const auto beside = std::to_string(std::hash<std::string>{}(vm.body) & 0xffff);
+    return boots || !vm.health.empty() ? "\"" + std::to_string(vm.revision) + "-" + beside + "\""
+                                       : etag(vm.revision);
 }
 
 std::string etag(std::int64_t revision) {

@@ -55,5 +55,7 @@ Result<domain::Role> role_of(const std::string& text);
 // If-Match: the revision, or nothing when the header is absent or "*".
 Result<std::optional<std::int64_t>> if_match(const Request& request);
 std::string etag(std::int64_t revision);
+// A machine's, as it is shown.
+std::string etag(const app::ShownVm& vm);
 
 }  // namespace vmm::http

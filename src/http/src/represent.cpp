@@ -15,6 +15,16 @@ std::optional<std::string> unless_empty(const std::string& value) {
     return value.empty() ? std::nullopt : std::optional{value};
 }
 
+// Where a guest is that has not reported yet.
+std::string booting(const domain::Vm& vm) {
+    if (!vm.boot || vm.status != domain::Status::running || vm.boot->stage == domain::Stage::ready) {
+        return {};
+    }
+    const std::string late = vm.boot->overdue ? "boot-timeout: " : "booting: ";
+    return late + std::string{name(vm.boot->stage)} + " since " + rfc3339(vm.boot->since) + ", waiting for " +
+           std::string{domain::awaited(vm.boot->stage)};
+}
+
 template <class T>
 void put_owner(T& out, const domain::Owner& owner) {
     out.team = unless_empty(owner.team());
@@ -31,14 +41,25 @@ wire::Vm represent(const domain::Vm& vm) {
     out.name = vm.name;
     put_owner(out, vm.owner);
     out.status = name(vm.status);
-    out.status_reason = vm.status_reason;
+    out.status_reason = vm.status_reason.empty() ? booting(vm) : vm.status_reason;
+    out.health = unless_empty(vm.health);
     out.desired_power = vm.desired_power == domain::Power::on ? "on" : "off";
     out.vcpus = vm.vcpus;
     out.memory_mib = vm.memory_mib;
     out.disk_gib = vm.disk_gib;
     out.image = vm.image;
+    for (const auto& gpu : vm.gpus) {
+        out.gpus.push_back({gpu.model, gpu.address});
+    }
     out.node = vm.node;
     out.addresses = vm.addresses;
+    for (const auto& interface : vm.interfaces) {
+        out.interfaces.push_back(represent(interface));
+    }
+    for (const auto& port : vm.ports) {
+        out.ports.push_back(represent(port));
+    }
+    out.formnet_ip = unless_empty(vm.formnet_ip);
     out.labels = vm.labels;
     out.formfile = unless_empty(vm.formfile);
     out.restart_policy = "never";

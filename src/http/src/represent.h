@@ -3,6 +3,7 @@
 #include "vmm/app/accounts.h"
 #include "vmm/app/health.h"
 #include "vmm/app/images.h"
+#include "vmm/app/networks.h"
 #include "vmm/domain/account.h"
 #include "vmm/domain/operation.h"
 #include "vmm/domain/team.h"
@@ -24,6 +25,12 @@ wire::Image represent(const app::ImageView& view);
 wire::Disk represent(const domain::Volume& volume);
 // All disks of a machine, the root disk first.
 std::vector<wire::Disk> disks_of(const domain::Vm& vm);
+wire::Network represent(const app::NetworkView& view, const std::string& default_network);
+wire::Interface represent(const domain::Interface& interface);
+wire::Firewall represent(const domain::Firewall& firewall);
+wire::PublishedPort represent(const domain::PublishedPort& port);
+// Where a machine is to be attached; `field` is the path of what was said, with its dot. invalid.
+Result<app::InterfaceWish> wish_of(const std::string& field, const wire::InterfaceWish& said);
 wire::Account represent(const domain::Account& account);
 wire::Quotas represent(const domain::Quotas& quotas);
 wire::Collaborator represent(const domain::Grant& grant);

@@ -104,6 +104,8 @@ struct Reply {
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
     std::shared_ptr<FilePart> file;  // sent instead of `body`
+    // Sent piece by piece instead of `body`, as they come; an empty one ends it, an error breaks it off.
+    std::function<Task<std::string>()> pieces;
     // Goes on with the connection as a WebSocket, instead of a body; status 101.
     std::function<asio::awaitable<void>(WebSocket&)> upgrade;
     std::chrono::milliseconds hold{0};  // before it is sent; the connection ends with it

@@ -134,6 +134,8 @@ std::span<const Route> routes();
 // Its parts.
 std::span<const Route> machine_routes();
 std::span<const Route> storage_routes();
+std::span<const Route> network_routes();
+std::span<const Route> guest_routes();
 std::span<const Route> people_routes();
 std::span<const Route> system_routes();
 

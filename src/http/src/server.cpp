@@ -88,13 +88,17 @@ std::string written(const Reply& reply, bool keep_alive, bool head, const std::s
     }
     if (!bodiless) {
         add("Content-Type", reply.content_type);
-        add("Content-Length", std::to_string(reply.file ? reply.file->bytes : reply.body.size()));
+        if (reply.pieces) {
+            add("Transfer-Encoding", "chunked");
+        } else {
+            add("Content-Length", std::to_string(reply.file ? reply.file->bytes : reply.body.size()));
+        }
     }
     if (!keep_alive) {
         add("Connection", "close");
     }
     out.append("\r\n\r\n");
-    return bodiless || head || reply.file ? out : out.append(reply.body);
+    return bodiless || head || reply.file || reply.pieces ? out : out.append(reply.body);
 }
 
 std::optional<Error> reading_problem(const boost::system::error_code& failed) {

@@ -267,10 +267,36 @@ private:
         if (whole && reply.file && !head) {
             whole = co_await send(*reply.file);
         }
+        if (whole && reply.pieces && !head) {
+            whole = co_await send_pieces(reply);
+        }
         if (buffer_.size() == 0) {
             buffer_ = beast::flat_buffer{};  // an idle connection keeps no memory of the last request
         }
         co_return whole&& keep_alive;
+    }
+
+    // Chunks (RFC 9112, section 7.1). Without the last one the client knows that it was broken off.
+    asio::awaitable<bool> send_pieces(const Reply& reply) {
+        while (true) {
+            deadline_ = std::chrono::steady_clock::time_point::max();  // the source has its own
+            const auto piece = co_await reply.pieces();
+            if (!piece || draining_) {
+                co_return false;
+            }
+            std::array<char, 24> size{};
+            const auto length = std::snprintf(size.data(), size.size(), "%zx\r\n", piece->size());
+            std::string chunk{size.data(), static_cast<std::size_t>(length)};
+            chunk.append(*piece).append("\r\n");
+            limit(service_.body_limit);
+            const auto [lost, sent] = co_await asio::async_write(stream_, asio::buffer(chunk), as_value);
+            if (lost) {
+                co_return false;
+            }
+            if (piece->empty()) {
+                co_return true;
+            }
+        }
     }
 
     asio::awaitable<bool> send(const FilePart& part) {

@@ -6,6 +6,7 @@
 
 #include "actions.h"
 #include "handlers.h"
+#include "multipart.h"
 #include "reply.h"
 #include "represent.h"
 
@@ -17,7 +18,7 @@ using domain::Job;
 Reply vm_reply(const app::ShownVm& vm) {
     Reply reply;
     reply.body = vm.body;
-    reply.headers.emplace_back("ETag", etag(vm.revision));
+    reply.headers.emplace_back("ETag", etag(vm));
     return reply;
 }
 
@@ -83,12 +84,37 @@ Result<app::Registry::Filter> filter_of(const Service& service, const Request& r
     return filter;
 }
 
+// The order as JSON, or as the part "request" of a form beside the build context.
+Result<wire::CreateVm> order_of(const Request& request, std::string& context) {
+    const auto* type = request.header("content-type");
+    if (type == nullptr || !type->starts_with("multipart/form-data")) {
+        return body_of<wire::CreateVm>(request);
+    }
+    TRY(auto parts, read_multipart(*type, request.body));
+    for (const auto& [name, content] : parts) {
+        if (name != "request" && name != "context") {
+            return fail(Error{Code::invalid, "the form's part " + quote(name) + " is not known here"}
+                            .with_slug("unknown-field")
+                            .with_field(quote(name, 64)));
+        }
+    }
+    const auto said = parts.find("request");
+    if (said == parts.end()) {
+        return invalid("request", "the form needs a part \"request\" with the order as JSON");
+    }
+    if (const auto given = parts.find("context"); given != parts.end()) {
+        context = std::move(given->second);
+    }
+    TRY(const auto value, json::parse(said->second));
+    return json::decode<wire::CreateVm>(value);
+}
+
 }  // namespace
 
 Task<Reply> create_vm(Service& service, Request& request) {
     CO_CHECK(check_query(request, {}));
-    CO_TRY(auto wanted, body_of<wire::CreateVm>(request));
     app::CreateVm order;
+    CO_TRY(auto wanted, order_of(request, order.context));
     order.name = std::move(wanted.name);
     order.formfile = wanted.formfile.value_or("");
     order.image = wanted.image.value_or("");
@@ -97,6 +123,18 @@ Task<Reply> create_vm(Service& service, Request& request) {
     order.disk_gib = wanted.disk_gib;
     order.labels = wanted.labels.value_or(std::map<std::string, std::string>{});
     order.team = wanted.team.value_or("");
+    if (wanted.networks) {
+        order.networks.emplace();
+        for (std::size_t i = 0; i < wanted.networks->size(); ++i) {
+            CO_TRY(auto wish, wish_of("networks[" + std::to_string(i) + "].", (*wanted.networks)[i]));
+            order.networks->push_back(std::move(wish));
+        }
+    }
+    for (auto& wish : wanted.gpus.value_or(std::vector<wire::GpuWish>{})) {
+        order.gpus.push_back({std::move(wish.model), wish.count.value_or(1), 0});
+    }
+    order.ssh_keys = wanted.ssh_keys.value_or(std::vector<std::string>{});
+    order.user_data = wanted.user_data.value_or("");
     order.start = wanted.start.value_or(true);
     co_return co_await conclude(
         service, request, service.fleet.create(request.caller, std::move(order), request.ticket)
@@ -137,10 +175,10 @@ Task<Reply> show_vm(Service& service, Request& request) {
         co_return fail(Code::not_found, "there is no such machine, or it is not visible to you");
     }
     const auto* known = request.header("if-none-match");
-    if (known != nullptr && *known == etag(vm->revision)) {
+    if (known != nullptr && *known == etag(*vm)) {
         Reply unchanged;
         unchanged.status = 304;
-        unchanged.headers.emplace_back("ETag", etag(vm->revision));
+        unchanged.headers.emplace_back("ETag", etag(*vm));
         co_return unchanged;
     }
     co_return vm_reply(*vm);
@@ -207,6 +245,7 @@ Task<Reply> boot_complete(Service& service, Request& request) {
     report.build_id = said.build_id.value_or("");
     report.address = said.formnet_ip.value_or("");
     report.token = said.token.value_or("");
+    report.source = service.metadata ? request.peer : "";
     boost::system::error_code wrong;
     if (!report.address.empty() && (asio::ip::make_address(report.address, wrong), wrong)) {
         co_return invalid("formnet_ip", quote(report.address) + " is no IP address");

@@ -174,6 +174,21 @@ void append_text(std::string& out, std::string_view text) {
     out += '"';
 }
 
+std::string text(std::string_view text) {
+    std::string out;
+    append_text(out, text);
+    return out;
+}
+
+std::string list(const std::vector<std::string>& texts) {
+    std::string out = "[";
+    for (const auto& one : texts) {
+        out.append(out.size() == 1 ? "" : ",");
+        append_text(out, one);
+    }
+    return out + "]";
+}
+
 std::string python_repr(double number) {
     std::array<char, 40> buffer{};
     const auto [end, error] =

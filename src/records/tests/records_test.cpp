@@ -36,8 +36,17 @@ TEST(Records, ReadBackTheOperationTheyWrote) {
     EXPECT_EQ(write(*back), text);
 }
 
+TEST(Records, KeepAMachinesGpus) {
+    domain::Vm vm;
+    vm.owner = domain::Owner{someone};
+    vm.gpus = {{"H100", "0000:17:00.0"}, {"H200", "0000:65:00.0"}};
+    const auto back = read_vm(write(vm));
+    ASSERT_TRUE(back) << back.error().message();
+    EXPECT_EQ(back->gpus, vm.gpus);
+}
+
 TEST(Records, RefuseWhatANewerProgramWrote) {
-    const auto newer = read_vm(R"({"v":4,"id":"vm-1"})");
+    const auto newer = read_vm(R"({"v":)" + std::to_string(schema_version + 1) + R"(,"id":"vm-1"})");
     ASSERT_FALSE(newer);
     EXPECT_EQ(newer.error().slug(), "record-newer");
 }

@@ -44,6 +44,8 @@ public:
         return id ? std::string{trim(*id)} : std::string{};
     }
 
+    [[nodiscard]] std::vector<domain::HostGpu> gpus() const override { return find_gpus("/sys"); }
+
     [[nodiscard]] Result<std::uint64_t> check_folder(const std::filesystem::path& folder) const override {
         const auto probe = folder / (".probe-" + random_text(8));
         const Fd file{::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};

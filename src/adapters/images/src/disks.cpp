@@ -106,8 +106,10 @@ public:
     }
 
     Result<void> remove(const std::string& id) override {
-        if (::unlink(path(id).c_str()) != 0 && errno != ENOENT) {
-            return fail(os_error("removing the disk"));
+        for (const auto& file : {path(id), draft_of(path(id))}) {
+            if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
+                return fail(os_error("removing the disk"));
+            }
         }
         return {};
     }
@@ -116,9 +118,12 @@ public:
         std::vector<std::string> ids;
         std::error_code failed;
         for (const auto& entry : fs::directory_iterator{disks_, failed}) {
-            const auto stem = entry.path().stem().string();
-            if (is_id("vm", stem) || is_id("vol", stem)) {
-                ids.push_back(stem);
+            auto stem = entry.path().stem();
+            if (stem.extension() == ".qcow2") {
+                stem = stem.stem();  // a draft
+            }
+            if (is_id("vm", stem.string()) || is_id("vol", stem.string())) {
+                ids.push_back(stem.string());
             }
         }
         return ids;
@@ -157,6 +162,8 @@ private:
         const auto file = path(id);
         std::error_code failed;
         if (fs::exists(file, failed)) {
+            // Made by an earlier run, which may have been killed before its name was on the disk.
+            CHECK(sync_folder(disks_));
             return file;
         }
         fs::create_directories(disks_, failed);

@@ -1,5 +1,6 @@
 #include "vmm/images/qcow2.h"
 
+#include "vmm/base/fault.h"
 #include "vmm/base/files.h"
 
 #include <fcntl.h>
@@ -90,17 +91,35 @@ Result<std::string> header_of(int file) {
 
 Result<void>
 create_qcow2(const std::filesystem::path& file, std::uint64_t bytes, const std::optional<Backing>& backing) {
+    std::error_code failed;
+    if (std::filesystem::exists(file, failed)) {
+        return fail(Code::conflict, "the disk exists");
+    }
     TRY(const auto content, image(bytes, backing));
-    const Fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+    const auto draft = draft_of(file);
+    const Fd fd{::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
     if (!fd) {
-        return errno == EEXIST ? fail(Code::conflict, "the disk exists")
-                               : fail(os_error("creating the disk"));
+        return fail(os_error("creating the disk"));
     }
-    if (auto written = write_all(fd.get(), content); !written) {
-        ::unlink(file.c_str());
-        return written;
+    fault_point("disk.opened");
+    auto done = write_all(fd.get(), content);
+    if (done && ::fdatasync(fd.get()) != 0) {
+        done = fail(os_error("writing the disk"));
     }
-    return {};
+    fault_point("disk.written");
+    // Under its name it is whole, or not there at all.
+    if (done && ::rename(draft.c_str(), file.c_str()) != 0) {
+        done = fail(os_error("naming the disk"));
+    }
+    fault_point("disk.named");
+    if (!done) {
+        ::unlink(draft.c_str());
+    }
+    return done;
+}
+
+std::filesystem::path draft_of(const std::filesystem::path& file) {
+    return file.string() + ".new";
 }
 
 Result<bool> grow_qcow2(const std::filesystem::path& file, std::uint64_t bytes) {

@@ -128,6 +128,17 @@ TEST_F(Images, MakeDisksThatQemuImgFindsSound) {
     EXPECT_TRUE(disks->remove(vm));
     EXPECT_TRUE(disks->remove(vm)) << "again";
     EXPECT_TRUE(disks->all()->empty());
+    // What a killed service had begun is no disk, is found, and is in nobody's way.
+    const auto draft = draft_of(disks->path(vm));
+    ASSERT_TRUE(write_file(draft, "QF", 0600));
+    EXPECT_EQ(*disks->all(), std::vector{vm});
+    const auto made = disks->make_root(vm, store->find_dropped("base")->content.boots, 1);
+    ASSERT_TRUE(made);
+    EXPECT_EQ(qemu_img("check -q " + made->string()), 0);
+    EXPECT_FALSE(fs::exists(draft));
+    ASSERT_TRUE(write_file(draft, "QF", 0600));
+    EXPECT_TRUE(disks->remove(vm));
+    EXPECT_TRUE(disks->all()->empty());
 }
 
 TEST_F(Images, MakeEmptyDisksOfTheLargestSizes) {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <thread>
 
 #if defined(__x86_64__)
@@ -160,10 +161,27 @@ struct Sample {
     std::int64_t ns;
 };
 
-Sample sample() {
+std::int64_t raw_ns() {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC_RAW, &time);
-    return {__rdtsc(), static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec};
+    return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+// Both clocks at one moment: of a few looks the one that was interrupted least, since on a busy host
+// milliseconds can pass between two lines.
+Sample sample() {
+    Sample best{};
+    auto least = std::numeric_limits<std::int64_t>::max();
+    for (int look = 0; look < 8; ++look) {
+        const auto before = raw_ns();
+        const auto ticks = __rdtsc();
+        const auto took = raw_ns() - before;
+        if (took < least) {
+            least = took;
+            best = {ticks, before + took / 2};
+        }
+    }
+    return best;
 }
 
 const Sample first_sample = sample();

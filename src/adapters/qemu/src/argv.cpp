@@ -10,17 +10,42 @@ namespace {
 
 constexpr std::string_view name_prefix = "guest=";
 
-std::string text(std::string_view value) {
-    std::string out;
-    json::append_text(out, value);
-    return out;
-}
+using json::text;
 
-// A MAC address that is the machine's own: QEMU's prefix, then the last three bytes of its id.
-std::string mac(const std::string& id) {
-    const auto uuid = uuid_of(id);
-    const auto tail = uuid.substr(uuid.size() - 6);
-    return "52:54:00:" + tail.substr(0, 2) + ":" + tail.substr(2, 2) + ":" + tail.substr(4, 2);
+// Each behind a port of its own, as a card in a slot is, with address space for its memory. Source:
+// docs/pcie.txt of QEMU; OVMF's option X-PciMmio64Mb.
+std::vector<std::string>
+gpu_arguments(const ports::LaunchPlan& plan, std::string_view type, std::string_view accelerator) {
+    std::vector<std::string> out;
+    std::uint64_t window_gib = 0;
+    int port = first_gpu_port;
+    for (const auto& gpu : plan.gpus) {
+        const auto number = std::to_string(port++);
+        const auto bus = "gpu-port" + number;
+        out.insert(
+            out.end(),
+            {"-device",
+             "pcie-root-port,id=" + bus + ",chassis=" + number + ",slot=" + number,
+             "-device",
+             "vfio-pci,id=gpu" + number + ",bus=" + bus + ",host=" + gpu.address}
+        );
+        window_gib += gpu.model == "RTX5090" ? 64 : gpu.model == "H100" ? 256 : 512;
+    }
+    if (window_gib > 0 && type == "q35") {
+        // Emulated processors reach no further than their 40 bits.
+        if (accelerator == "kvm") {
+            out.insert(
+                out.end(), {"-global", "q35-pcihost.pci-hole64-size=" + std::to_string(window_gib) + "G"}
+            );
+        }
+        if (plan.firmware == "uefi") {
+            out.insert(
+                out.end(),
+                {"-fw_cfg", "name=opt/ovmf/X-PciMmio64Mb,string=" + std::to_string(window_gib * 1024)}
+            );
+        }
+    }
+    return out;
 }
 
 }  // namespace
@@ -55,11 +80,39 @@ std::string disk_device(const ports::DiskPlan& disk) {
            ",serial=" + disk.id + common;
 }
 
+std::string forward(const domain::PublishedPort& port) {
+    return port.protocol + ":" + port.host_address + ":" + std::to_string(port.host_port) +
+           "-:" + std::to_string(port.guest_port);
+}
+
+std::string netdev(const ports::NicPlan& nic, std::string_view tap) {
+    const auto id = "net-" + nic.id;
+    if (nic.tap) {
+        return "tap,id=" + id + ",fd=" + std::string{tap};
+    }
+    std::string out = "user,id=" + id + (nic.closed ? ",restrict=on" : "");
+    for (const auto& port : nic.ports) {
+        out.append(",hostfwd=").append(forward(port));
+    }
+    return out;
+}
+
+std::string nic_device(const ports::NicPlan& nic, std::string_view bus) {
+    std::string out = "virtio-net-pci,id=" + nic.id + ",netdev=net-" + nic.id + ",romfile=,mac=" + nic.mac;
+    if (nic.mtu != domain::default_mtu) {
+        out.append(",host_mtu=").append(std::to_string(nic.mtu));
+    }
+    if (!bus.empty()) {
+        out.append(",bus=").append(bus);
+    }
+    return out;
+}
+
 std::string machine_type(const Settings& settings, const ports::LaunchPlan& plan) {
     if (settings.machine != "auto") {
         return settings.machine;
     }
-    return plan.kernel.empty() ? "q35" : "microvm";
+    return plan.kernel.empty() || !plan.gpus.empty() ? "q35" : "microvm";
 }
 
 std::vector<std::string> qemu_argv(
@@ -108,17 +161,43 @@ std::vector<std::string> qemu_argv(
         // type.
         "-device",
         "virtio-scsi-pci,id=volumes",
-        "-netdev",
-        "user,id=net0",
+        "-chardev",
+        "socket,id=agent,fd=" + std::to_string(agent_fd) + ",server=on,wait=off",
         "-device",
-        "virtio-net-pci,id=nic0,netdev=net0,romfile=,mac=" + mac(plan.id),
+        "virtio-serial-pci,id=channels",
+        "-device",
+        "virtserialport,bus=channels.0,chardev=agent,name=org.qemu.guest_agent.0",
     };
     const auto add = [&argv](std::initializer_list<std::string> more) { argv.insert(argv.end(), more); };
     for (const auto& disk : plan.disks) {
         add({"-blockdev", block_node(disk), "-device", disk_device(disk)});
     }
+    int tap = first_tap_fd;
+    for (const auto& nic : plan.nics) {
+        const auto descriptor = nic.tap ? std::to_string(tap++) : std::string{};
+        add({"-netdev", netdev(nic, descriptor), "-device", nic_device(nic, "")});
+    }
+    for (int slot = 0; slot < nic_slots; ++slot) {
+        const auto number = std::to_string(slot + 1);
+        add(
+            {"-device",
+             "pcie-root-port,id=plug" + std::to_string(slot) + ",chassis=" + number + ",slot=" + number}
+        );
+    }
+    const auto gpus = gpu_arguments(plan, type, accelerator);
+    argv.insert(argv.end(), gpus.begin(), gpus.end());
+    if (!plan.seed.empty()) {
+        add(
+            {"-blockdev",
+             R"({"driver":"raw","node-name":"seed","read-only":true,"file":{"driver":"file","read-only":true,"filename":)" +
+                 text(plan.seed.string()) + "}}",
+             "-device",
+             "scsi-cd,bus=volumes.0,id=seed0,drive=seed"}
+        );
+    }
     if (accelerator == "kvm") {
-        add({"-cpu", "host"});
+        // The memory of a large card lies beyond the 40 bits that a guest is given otherwise.
+        add({"-cpu", plan.gpus.empty() ? "host" : "host,host-phys-bits=on"});
     }
     if (settings.virtio_rng) {
         add({"-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"});
@@ -143,11 +222,9 @@ boot_config(const Settings& settings, const ports::LaunchPlan& plan, std::option
         line.append(" tsc_early_khz=").append(std::to_string(*tsc_khz));
     }
     line.append(" vmm.id=").append(plan.id).append(" vmm.name=").append(plan.name);
-    if (!settings.callback_url.empty()) {
-        line.append(" vmm.callback=")
-            .append(settings.callback_url)
-            .append(" vmm.token=")
-            .append(plan.boot_token);
+    const auto& callback = plan.callback_url.empty() ? settings.callback_url : plan.callback_url;
+    if (!callback.empty()) {
+        line.append(" vmm.callback=").append(callback).append(" vmm.token=").append(plan.boot_token);
     }
     return "[machine]\n  append = \"" + line + "\"\n";
 }

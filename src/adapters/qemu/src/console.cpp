@@ -33,8 +33,17 @@ struct Console::Client {
     bool writing = false;
 };
 
-Console::Console(asio::any_io_executor executor, std::filesystem::path folder, std::size_t log_bytes)
-    : folder_{std::move(folder)}, log_bytes_{log_bytes}, guest_{executor}, listener_{executor} {}
+Console::Console(
+    asio::any_io_executor executor,
+    std::filesystem::path folder,
+    std::size_t log_bytes,
+    std::function<void(std::string_view)> said
+)
+    : folder_{std::move(folder)},
+      log_bytes_{log_bytes},
+      said_{std::move(said)},
+      guest_{executor},
+      listener_{executor} {}
 
 Task<void> Console::open() {
     const SocketPath serial_name{folder_ / "serial.sock"};
@@ -84,6 +93,9 @@ asio::awaitable<void> Console::read_guest() {
         }
         keep({block.data(), count});
         broadcast({block.data(), count});
+        if (said_) {
+            said_({block.data(), count});
+        }
     }
     close();
 }

@@ -6,6 +6,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -18,7 +19,13 @@ namespace vmm::qemu {
 // single-threaded executor; keep it in a shared_ptr.
 class Console : public std::enable_shared_from_this<Console> {
 public:
-    Console(asio::any_io_executor executor, std::filesystem::path folder, std::size_t log_bytes);
+    // `said` is called with each piece that the guest writes; it may be empty.
+    Console(
+        asio::any_io_executor executor,
+        std::filesystem::path folder,
+        std::size_t log_bytes,
+        std::function<void(std::string_view)> said
+    );
 
     // Connects to serial.sock and listens on console.sock. unavailable.
     Task<void> open();
@@ -37,6 +44,7 @@ private:
 
     std::filesystem::path folder_;
     std::size_t log_bytes_;
+    std::function<void(std::string_view)> said_;
     asio::local::stream_protocol::socket guest_;
     asio::local::stream_protocol::acceptor listener_;
     std::list<std::shared_ptr<Client>> clients_;

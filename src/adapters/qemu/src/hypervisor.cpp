@@ -17,7 +17,7 @@
 #include "accelerator.h"
 #include "argv.h"
 #include "instance.h"
-#include "process.h"
+#include "machine_process.h"
 #include "socket_path.h"
 
 namespace vmm::qemu {
@@ -26,14 +26,14 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-constexpr auto launch_limit = 20s;
-constexpr auto adopt_limit = 3s;
+constexpr auto launch_limit = 60s;
+// Long, since a machine that is only slow to answer, on a host that is busy, must not be ended for it.
+constexpr auto adopt_limit = 30s;
+constexpr auto end_limit = 10s;
 
 Result<Fd> listen_at(const fs::path& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
     const SocketPath name{path};
-    name.text().copy(address.sun_path, sizeof address.sun_path - 1);
+    const auto address = name.address();
     Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     ::unlink(path.c_str());
     if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
@@ -41,6 +41,16 @@ Result<Fd> listen_at(const fs::path& path) {
         return fail(os_error("making a machine's socket"));
     }
     return fd;
+}
+
+// Whether a process, whatever it is by now, holds the listening end.
+bool somebody_listens(const fs::path& path) {
+    const SocketPath name{path};
+    const auto address = name.address();
+    const Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    // EAGAIN: it is there, and does not answer.
+    return fd && (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+                  errno == EAGAIN);
 }
 
 class Qemu final : public ports::Hypervisor {
@@ -95,7 +105,10 @@ public:
             }
             CO_CHECK(co_await end_process(id));
         }
-        for (const auto* name : {"qmp.sock", "serial.sock", "console.sock", "boot.cfg"}) {
+        if (had_sockets) {
+            CO_CHECK(co_await end_nameless(id));
+        }
+        for (const auto* name : {"qmp.sock", "serial.sock", "console.sock", "agent.sock", "boot.cfg"}) {
             fs::remove(where / name, ignored);
         }
         if (remains == Remains::nothing) {
@@ -107,12 +120,7 @@ public:
     Task<ports::HypervisorFacts> facts() override {
         const auto path = find_program(settings_.binary);
         if (path.empty()) {
-            co_return fail(Error{
-                Code::unavailable,
-                "the program " + quote(settings_.binary) + " is missing or cannot be executed"
-            }
-                               .with_slug("qemu-missing")
-                               .with_hint("install qemu-system-x86, or set qemu_binary"));
+            co_return fail(missing());
         }
         std::error_code ignored;
         const auto changed = fs::last_write_time(path, ignored);
@@ -130,6 +138,14 @@ public:
     }
 
 private:
+    [[nodiscard]] Error missing() const {
+        return Error{
+            Code::unavailable, "the program " + quote(settings_.binary) + " is missing or cannot be executed"
+        }
+            .with_slug("qemu-missing")
+            .with_hint("install qemu-system-x86, or set qemu_binary");
+    }
+
     [[nodiscard]] fs::path folder(const std::string& id) const { return settings_.run_dir / id; }
 
     const Accelerator& accelerator() {
@@ -159,12 +175,23 @@ private:
         }
         CO_TRY(Fd monitor, listen_at(where / "qmp.sock"));
         CO_TRY(Fd console, listen_at(where / "serial.sock"));
+        CO_TRY(Fd agent, listen_at(where / "agent.sock"));
         const auto argv = qemu_argv(settings_, plan, accelerator().name, config);
-        std::vector<int> descriptors{monitor.get(), console.get()};
+        std::vector<int> descriptors{monitor.get(), console.get(), agent.get()};
+        for (const auto& nic : plan.nics) {
+            if (nic.tap) {
+                descriptors.push_back(nic.tap->get());
+            }
+        }
+        if (find_program(settings_.binary).empty()) {
+            co_return fail(missing());
+        }
         CO_TRY(auto process, spawn(settings_.binary, argv, log.get(), descriptors));
         // Only QEMU's own copies stay, so that its end closes the sockets.
         monitor.reset();
         console.reset();
+        agent.reset();
+        plan.nics.clear();
         processes_[plan.id] = process.pid;
         fault_point("launch.spawned");
         auto instance =
@@ -188,21 +215,28 @@ private:
             co_return Result<void>{};
         }
         kill(*process);
-        asio::posix::stream_descriptor exit{executor_, dup(process->pidfd.get())};
-        asio::steady_timer deadline{executor_, 10s};
-        deadline.async_wait([&exit](const boost::system::error_code& stopped) {
-            boost::system::error_code ignored;
-            if (!stopped) {
-                exit.cancel(ignored);
-            }
-        });
-        const auto [failed] = co_await exit.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
-        deadline.cancel();
+        const bool gone = co_await gone_within(*process, end_limit);
         (void)reap(*process);
-        if (failed) {
+        if (!gone) {
             co_return fail(
                 Code::timed_out, "QEMU (process " + std::to_string(process->pid) + ") does not die"
             );
+        }
+        co_return Result<void>{};
+    }
+
+    // A process that an earlier run of the service had only just made shows no arguments to find it by until
+    // its exec is over, but it holds the machine's sockets from the start.
+    Task<void> end_nameless(std::string id) {
+        const auto until = std::chrono::steady_clock::now() + end_limit;
+        while (somebody_listens(folder(id) / "qmp.sock")) {
+            if (std::chrono::steady_clock::now() > until) {
+                co_return fail(Code::timed_out, "an unknown process holds the machine's monitor socket");
+            }
+            asio::steady_timer timer{executor_, 5ms};
+            co_await timer.async_wait(as_value);
+            processes_ = find_processes();
+            CO_CHECK(co_await end_process(id));
         }
         co_return Result<void>{};
     }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lapic.h"
+
 namespace vmm::qemu {
 namespace {
 
@@ -18,6 +20,7 @@ using namespace std::chrono_literals;
 constexpr auto command_limit = 10s;
 constexpr auto quit_limit = 1s;
 constexpr auto kill_limit = 10s;
+constexpr auto end_limit = 200ms;
 
 // The last line that QEMU wrote, for reasons.
 std::string last_words(const std::filesystem::path& folder) {
@@ -72,6 +75,9 @@ QemuInstance::~QemuInstance() {
     if (console_) {
         console_->close();
     }
+    if (agent_) {
+        agent_->disconnect();
+    }
 }
 
 Task<void> QemuInstance::connect(std::chrono::milliseconds limit, std::size_t console_log_bytes) {
@@ -87,18 +93,21 @@ Task<void> QemuInstance::connect(std::chrono::milliseconds limit, std::size_t co
     auto monitor = co_await Monitor::connect(folder_ / "qmp.sock", std::move(on_event), limit);
     if (!monitor) {
         auto error = std::move(monitor).error();
-        if (child_) {
+        // A monitor that closes is one whose process ends.
+        const bool ended = co_await gone_within(end_limit);
+        if (child_ && !ended) {
             kill(process_);
             (void)co_await gone_within(kill_limit);
         }
-        const auto words = last_words(folder_);
-        co_return fail(
-            words.empty() ? std::move(error)
-                          : Error{Code::unavailable, "QEMU said: " + words}.with_slug("qemu-failed")
-        );
+        if (const auto words = last_words(folder_); !words.empty()) {
+            error = Error{Code::unavailable, "QEMU said: " + words}.with_slug("qemu-failed");
+        } else if (ended) {
+            error = Error{Code::unavailable, end_reason_}.with_slug("qemu-failed");
+        }
+        co_return fail(std::move(error));
     }
     monitor_ = *std::move(monitor);
-    console_ = std::make_shared<Console>(executor_, folder_, console_log_bytes);
+    console_ = std::make_shared<Console>(executor_, folder_, console_log_bytes, events_.said);
     CO_CHECK(co_await console_->open());
     connected_ = true;
     co_return Result<void>{};
@@ -144,6 +153,32 @@ Task<ports::RunState> QemuInstance::state() {
     const auto* running = answer.find("running");
     const auto* flag = running == nullptr ? nullptr : running->as<bool>();
     co_return flag != nullptr && *flag ? ports::RunState::running : ports::RunState::paused;
+}
+
+Task<bool> QemuInstance::timeless() {
+    CO_TRY(const auto type, co_await execute("qom-get", R"({"path":"/machine","property":"type"})"));
+    const auto* machine = type.as<std::string>();
+    if (machine == nullptr || *machine != "microvm-machine") {
+        co_return false;  // others have timers beside the processor's
+    }
+    // No command of QMP tells it.
+    CO_TRY(const auto timer, co_await execute("human-monitor-command", R"({"command-line":"info lapic"})"));
+    CO_TRY(
+        const auto processor,
+        co_await execute("human-monitor-command", R"({"command-line":"info registers"})")
+    );
+    const auto* lapic = timer.as<std::string>();
+    const auto* registers = processor.as<std::string>();
+    if (lapic == nullptr || registers == nullptr) {
+        co_return false;
+    }
+    const bool asleep = registers->contains("HLT=1") && left_in_calibration(*lapic);
+    co_return asleep;
+}
+
+Task<void> QemuInstance::reset() {
+    CO_CHECK(co_await execute("system_reset"));
+    co_return Result<void>{};
 }
 
 asio::awaitable<bool> QemuInstance::gone_within(std::chrono::milliseconds limit) {
@@ -217,11 +252,15 @@ asio::awaitable<void> QemuInstance::watch() {
     }
     is_gone_ = true;
     auto ended = how_it_ended();
+    end_reason_ = ended.reason;
     if (monitor_) {
         monitor_->close();
     }
     if (console_) {
         console_->close();
+    }
+    if (agent_) {
+        agent_->disconnect();
     }
     gone_.expires_at(asio::steady_timer::time_point::min());
     happened_.expires_at(asio::steady_timer::time_point::min());

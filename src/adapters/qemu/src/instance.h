@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/base/process.h"
 #include "vmm/ports/hypervisor.h"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -8,9 +9,9 @@
 #include <memory>
 #include <string>
 
+#include "agent.h"
 #include "console.h"
 #include "monitor.h"
-#include "process.h"
 
 namespace vmm::qemu {
 
@@ -37,11 +38,22 @@ public:
     Task<void> pause() override;
     Task<void> press_power_button() override;
     Task<ports::RunState> state() override;
+    Task<bool> timeless() override;
+    Task<void> reset() override;
     Task<void> attach(ports::DiskPlan disk) override;
     Task<void> detach(std::string disk) override;
+
+    Task<bool> has_nic(std::string nic) override { return has_device(std::move(nic)); }
+
+    Task<void> plug(ports::NicPlan nic) override;
+    Task<void> unplug(std::string nic) override;
+    Task<void> publish(std::string nic, domain::PublishedPort port) override;
+    Task<void> unpublish(std::string nic, domain::PublishedPort port) override;
+    Task<void> eject_seed() override;
+    std::shared_ptr<ports::GuestAgent> agent() override;
     Task<void> resize(std::string disk, std::uint64_t bytes) override;
     Task<void> limit(std::string disk, std::uint32_t iops, std::uint32_t throughput_mbps) override;
-    Task<void> copy_root(std::filesystem::path overlay) override;
+    Task<void> copy_root(std::filesystem::path overlay, std::function<Task<void>()> begun) override;
     asio::awaitable<bool> gone_within(std::chrono::milliseconds limit) override;
     Task<void> end() override;
 
@@ -49,6 +61,7 @@ public:
 
 private:
     Task<json::Value> execute(std::string command, std::string arguments = "");
+    Task<std::string> monitor_says(std::string command);
     Task<json::Value> find_node(std::string node);
     Task<bool> has_device(std::string device);
     Task<void> await_event(std::string name, std::string device, std::chrono::milliseconds limit);
@@ -66,6 +79,7 @@ private:
     asio::steady_timer gone_;  // expires when the process is gone
     std::shared_ptr<Monitor> monitor_;
     std::shared_ptr<Console> console_;
+    std::shared_ptr<Agent> agent_;
 
     // What a wait for an event waits for; one at a time, as one change of disks at a time is made.
     struct Awaited {
@@ -77,6 +91,7 @@ private:
 
     Awaited awaited_;
     asio::steady_timer happened_;
+    std::string end_reason_;  // once the process is gone
     bool connected_ = false;  // before this, connect() itself reports the end
     bool asked_ = false;
     bool guest_off_ = false;

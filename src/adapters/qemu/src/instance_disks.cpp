@@ -18,11 +18,7 @@ constexpr auto copy_limit = 24h;
 constexpr std::string_view copy_node = "root-copy";
 constexpr std::string_view copy_job = "root-copy-job";
 
-std::string text(std::string_view value) {
-    std::string out;
-    json::append_text(out, value);
-    return out;
-}
+using json::text;
 
 std::string member(std::string_view name, std::string_view value) {
     return text(name) + ":" + text(value);
@@ -173,7 +169,7 @@ Task<void> QemuInstance::end_copy() {
     co_return Result<void>{};
 }
 
-Task<void> QemuInstance::copy_root(std::filesystem::path overlay) {
+Task<void> QemuInstance::copy_root(std::filesystem::path overlay, std::function<Task<void>()> begun) {
     const auto self = shared_from_this();
     CO_CHECK(co_await end_copy());
     CO_CHECK(co_await execute(
@@ -189,6 +185,9 @@ Task<void> QemuInstance::copy_root(std::filesystem::path overlay) {
             member("target", copy_node) + R"(,"sync":"top"})"
     );
     Result<void> done;
+    if (begun) {
+        (void)co_await begun();
+    }
     if (copied) {
         done = co_await await_event("BLOCK_JOB_COMPLETED", std::string{copy_job}, copy_limit);
     } else {

@@ -1,5 +1,6 @@
 #include "monitor.h"
 
+#include "vmm/base/files.h"
 #include "vmm/base/text.h"
 #include "vmm/json/write.h"
 
@@ -9,6 +10,11 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <spdlog/spdlog.h>
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
 
 #include "socket_path.h"
 
@@ -102,15 +108,52 @@ Monitor::execute(std::string command, std::string arguments, std::chrono::millis
         line.append(R"(,"arguments":)").append(arguments);
     }
     line.append(R"(,"id":)").append(std::to_string(id)).append("}\n");
-    auto waiter = std::make_shared<Waiter>(socket_.get_executor());
-    waiter->timer.expires_after(limit);
-    waiting_.emplace(id, waiter);
+    waiting_.emplace(id, std::make_shared<Waiter>(socket_.get_executor()));
     const auto [failed, count] = co_await asio::async_write(socket_, asio::buffer(line), as_value);
     if (failed) {
         waiting_.erase(id);
         co_return gone();
     }
-    co_await waiter->timer.async_wait(as_value);
+    co_return co_await answer_to(id, limit, std::move(command));
+}
+
+Task<void> Monitor::give(std::string name, int descriptor, std::chrono::milliseconds limit) {
+    if (!open_) {
+        co_return gone();
+    }
+    const auto self = shared_from_this();
+    const auto id = ++last_id_;
+    std::string line = R"({"execute":"getfd","arguments":{"fdname":)";
+    json::append_text(line, name);
+    line.append(R"(},"id":)").append(std::to_string(id)).append("}\n");
+    iovec part{line.data(), line.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    auto* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    waiting_.emplace(id, std::make_shared<Waiter>(socket_.get_executor()));
+    if (::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL) != static_cast<ssize_t>(line.size())) {
+        waiting_.erase(id);
+        co_return fail(os_error("giving QEMU a descriptor"));
+    }
+    CO_CHECK(co_await answer_to(id, limit, "getfd"));
+    co_return Result<void>{};
+}
+
+Task<json::Value> Monitor::answer_to(std::int64_t id, std::chrono::milliseconds limit, std::string command) {
+    const auto self = shared_from_this();
+    const auto waiter = waiting_.at(id);
+    if (waiter->timer.expiry() != asio::steady_timer::time_point::min()) {
+        waiter->timer.expires_after(limit);
+        co_await waiter->timer.async_wait(as_value);
+    }
     waiting_.erase(id);
     if (!waiter->answer) {
         auto error = waiter->answer.error();

@@ -31,6 +31,9 @@ public:
     // timed_out.
     Task<json::Value> execute(std::string command, std::string arguments, std::chrono::milliseconds limit);
 
+    // Gives QEMU a copy of the descriptor under this name.
+    Task<void> give(std::string name, int descriptor, std::chrono::milliseconds limit);
+
     void close();
 
 private:
@@ -41,6 +44,7 @@ private:
         Result<json::Value> answer = fail(Code::timed_out, "QEMU did not answer in time");
     };
 
+    Task<json::Value> answer_to(std::int64_t id, std::chrono::milliseconds limit, std::string command);
     asio::awaitable<void> read();
     void take(const std::string& line);
     Task<void> wait_for_greeting(std::chrono::milliseconds limit);

@@ -3,6 +3,7 @@
 #include "vmm/base/files.h"
 
 #include <fcntl.h>
+#include <sys/un.h>
 
 #include <filesystem>
 #include <string>
@@ -18,6 +19,13 @@ public:
           text_{"/proc/self/fd/" + std::to_string(folder_.get()) + "/" + socket.filename().string()} {}
 
     [[nodiscard]] const std::string& text() const { return text_; }
+
+    [[nodiscard]] sockaddr_un address() const {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        text_.copy(address.sun_path, sizeof address.sun_path - 1);
+        return address;
+    }
 
 private:
     Fd folder_;

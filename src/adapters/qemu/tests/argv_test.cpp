@@ -57,6 +57,22 @@ TEST(QemuArgv, GivesMemoryProcessorsAndTheSandbox) {
     EXPECT_THAT(joined(qemu_argv({}, plan(), "kvm", "c")), HasSubstr("-accel kvm -smp 2"));
 }
 
+TEST(QemuArgv, PassesGpusThroughEachInASlotOfItsOwn) {
+    auto wanted = plan();
+    wanted.gpus = {{"H100", "0000:17:00.0"}, {"RTX5090", "0000:65:00.0"}};
+    const auto argv = joined(qemu_argv({}, wanted, "kvm", "c"));
+    EXPECT_THAT(argv, HasSubstr("-device vfio-pci,id=gpu16,bus=gpu-port16,host=0000:17:00.0"));
+    EXPECT_THAT(argv, HasSubstr("-device vfio-pci,id=gpu17,bus=gpu-port17,host=0000:65:00.0"));
+    EXPECT_THAT(argv, HasSubstr("pcie-root-port,id=gpu-port17,chassis=17,slot=17"));
+    EXPECT_THAT(argv, HasSubstr("pci-hole64-size=320G"));
+    EXPECT_THAT(argv, HasSubstr("host,host-phys-bits=on"));
+    EXPECT_THAT(argv, HasSubstr("-machine q35,"));
+    wanted.firmware = "uefi";
+    wanted.kernel.clear();
+    EXPECT_THAT(joined(qemu_argv({}, wanted, "tcg", "c")), HasSubstr("opt/ovmf/X-PciMmio64Mb,string=327680"));
+    EXPECT_THAT(joined(qemu_argv({}, plan(), "kvm", "c")), Not(HasSubstr("hole64")));
+}
+
 TEST(QemuArgv, QuotesTheDisksPath) {
     EXPECT_THAT(
         joined(qemu_argv({}, plan(), "tcg", "c")), HasSubstr(R"("filename":"/disks/a,b \"c\".qcow2"}})")

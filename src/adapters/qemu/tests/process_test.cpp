@@ -1,4 +1,4 @@
-#include "process.h"
+#include "vmm/base/process.h"
 
 #include <gtest/gtest.h>
 
@@ -11,6 +11,8 @@
 #include <thread>
 
 #include "accelerator.h"
+#include "lapic.h"
+#include "machine_process.h"
 #include "vmm_test/run.h"
 
 namespace vmm::qemu {
@@ -35,9 +37,9 @@ TEST(Spawn, GivesTheChildASessionAndAnEmptyEnvironment) {
 }
 
 TEST(Spawn, SaysThatAProgramIsMissing) {
-    EXPECT_EQ(spawn("/nonexistent", {}, 1, {}).error().slug(), "qemu-missing");
-    EXPECT_EQ(spawn("/etc/passwd", {}, 1, {}).error().slug(), "qemu-missing");
-    EXPECT_EQ(spawn("/tmp", {}, 1, {}).error().slug(), "qemu-missing");
+    EXPECT_EQ(spawn("/nonexistent", {}, 1, {}).error().slug(), "program-missing");
+    EXPECT_EQ(spawn("/etc/passwd", {}, 1, {}).error().slug(), "program-missing");
+    EXPECT_EQ(spawn("/tmp", {}, 1, {}).error().slug(), "program-missing");
 }
 
 TEST(OutputOf, EndsAProgramThatTakesTooLong) {
@@ -79,6 +81,24 @@ TEST(Tsc, IsMeasuredOnceAndPlausible) {
     EXPECT_GT(*khz, 500'000U);
     EXPECT_LT(*khz, 10'000'000U);
     EXPECT_EQ(khz, tsc_khz());
+}
+
+// As QEMU 7.2 shows it.
+TEST(Lapic, IsToldWhenLinuxHasGivenItUp) {
+    const std::string rest = "ISR\t (none)\n";
+    const auto text = [&rest](std::string_view state, std::string_view count) {
+        return "dumping local APIC state for CPU 0 \n\nLVT0\t 0x00010700 active-hi edge  masked       Fixed  "
+               "(vec 0)\n"
+               "LVTTHMR\t 0x00010000 active-hi edge  masked    Fixed  (vec 0)\nLVTT\t 0x000300ec active-hi "
+               "edge  " +
+               std::string{state} +
+               "   periodic     Fixed  (vec 236)\nTimer\t DCR=0x3 (divide by 16) initial_count = " +
+               std::string{count} + " current_count = 178009142\n" + rest;
+    };
+    EXPECT_TRUE(left_in_calibration(text("masked", "268435455")));
+    EXPECT_FALSE(left_in_calibration(text("      ", "268435455")));
+    EXPECT_FALSE(left_in_calibration(text("masked", "0"))) << "a guest that sleeps with nothing to wait for";
+    EXPECT_FALSE(left_in_calibration(""));
 }
 
 }  // namespace

@@ -6,11 +6,32 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
 namespace vmm::sqlite {
 namespace {
 
 constexpr int layout_version = 1;
+// How long a database may stay locked: as long as a killed service's last child takes to become a program.
+constexpr auto lock_patience = std::chrono::seconds{3};
+constexpr auto lock_pause = std::chrono::milliseconds{10};
+// Above every number that a child's own descriptors get, so that it holds the lock until it runs a program.
+constexpr int lock_number = 64;
 constexpr int wal_pages = 1000;  // after which SQLite moves the log into the database; its default
+
+// Waits a little for whoever has it.
+bool take_lock(int file) {
+    const auto until = std::chrono::steady_clock::now() + lock_patience;
+    while (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() > until) {
+            return false;
+        }
+        std::this_thread::sleep_for(lock_pause);
+    }
+    return true;
+}
 
 void bind_text(sqlite3_stmt* statement, int at, std::string_view text) {
     sqlite3_bind_text(statement, at, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
@@ -101,11 +122,14 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::filesystem::path& file) 
     std::error_code ignored;
     std::filesystem::create_directories(file.parent_path(), ignored);
     // The lock is on a file of its own: closing any descriptor of the database would drop SQLite's own locks.
-    engine->lock_ = Fd{::open((file.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+    const Fd lock{::open((file.string() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+    if (lock) {
+        engine->lock_ = Fd{::fcntl(lock.get(), F_DUPFD_CLOEXEC, lock_number)};
+    }
     if (!engine->lock_) {
         return fail(os_error("opening the state database " + file.string()));
     }
-    if (::flock(engine->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (!take_lock(engine->lock_.get())) {
         return fail(
             Error{Code::unavailable, "the state database " + file.string() + " is in use by another process"}
                 .with_slug("state-store-locked")

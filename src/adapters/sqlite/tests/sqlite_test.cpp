@@ -88,6 +88,14 @@ TEST(Sqlite, IsHeldByOneProcessAtATime) {
     EXPECT_EQ(second.error().slug(), "state-store-locked");
 }
 
+TEST(Sqlite, SaysWhyItsLockCannotBeOpened) {
+    const Folder folder;
+    std::filesystem::create_directories(folder / "state.db.lock");
+    const auto store = open(folder / "state.db");
+    ASSERT_FALSE(store);
+    EXPECT_NE(store.error().message().find("Is a directory"), std::string::npos) << store.error().message();
+}
+
 TEST(Sqlite, RefusesWhatIsNoDatabase) {
     const Folder folder;
     std::ofstream{folder / "state.db"} << std::string(8192, 'x');

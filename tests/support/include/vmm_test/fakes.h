@@ -4,6 +4,7 @@
 #include "vmm/ports/host.h"
 #include "vmm/ports/hypervisor.h"
 #include "vmm/ports/images.h"
+#include "vmm/ports/network.h"
 #include "vmm/ports/state_store.h"
 
 #include <map>
@@ -81,6 +82,39 @@ private:
 };
 
 // Machines that exist only by name.
+// A guest without an agent.
+class FakeAgent final : public ports::GuestAgent {
+public:
+    Task<void> ping(std::chrono::milliseconds) override { co_return none(); }
+
+    Task<ports::GuestFacts> facts() override { co_return none(); }
+
+    Task<std::int64_t> exec(std::vector<std::string>) override { co_return none(); }
+
+    Task<ports::GuestExit> exec_status(std::int64_t) override { co_return none(); }
+
+    Task<std::int64_t> open(std::string, std::string) override { co_return none(); }
+
+    Task<std::string> read(std::int64_t, std::size_t) override { co_return none(); }
+
+    Task<void> write(std::int64_t, std::string) override { co_return none(); }
+
+    Task<void> close(std::int64_t) override { co_return none(); }
+
+    Task<void> freeze() override { co_return none(); }
+
+    Task<void> thaw() override { co_return none(); }
+
+    Task<void> add_ssh_keys(std::string, std::vector<std::string>) override { co_return none(); }
+
+    Task<void> shut_down() override { co_return none(); }
+
+private:
+    static std::unexpected<Error> none() {
+        return fail(Error{Code::unavailable, "no agent"}.with_slug("no-agent"));
+    }
+};
+
 class FakeHypervisor final : public ports::Hypervisor {
 public:
     struct Machine {
@@ -88,11 +122,14 @@ public:
         ports::Events events;
         bool gone = false;
         std::set<std::string> disks;
+        std::set<std::string> nics;
     };
 
     std::map<std::string, std::shared_ptr<Machine>> machines;
     std::set<std::string> folders;
     bool refuses = false;
+    bool timeless = false;
+    int resets = 0;
     bool deaf = false;  // guests do not hear the power button
 
     Task<std::shared_ptr<ports::Instance>> launch(ports::LaunchPlan plan, ports::Events events) override {
@@ -163,6 +200,13 @@ private:
 
         Task<ports::RunState> state() override { co_return machine_->state; }
 
+        Task<bool> timeless() override { co_return owner_.timeless; }
+
+        Task<void> reset() override {
+            ++owner_.resets;
+            co_return Result<void>{};
+        }
+
         Task<void> attach(ports::DiskPlan disk) override {
             machine_->disks.insert(disk.id);
             co_return Result<void>{};
@@ -173,11 +217,33 @@ private:
             co_return Result<void>{};
         }
 
+        Task<bool> has_nic(std::string nic) override { co_return machine_->nics.contains(nic); }
+
+        Task<void> plug(ports::NicPlan nic) override {
+            machine_->nics.insert(nic.id);
+            co_return Result<void>{};
+        }
+
+        Task<void> unplug(std::string nic) override {
+            machine_->nics.erase(nic);
+            co_return Result<void>{};
+        }
+
+        Task<void> publish(std::string, domain::PublishedPort) override { co_return Result<void>{}; }
+
+        Task<void> unpublish(std::string, domain::PublishedPort) override { co_return Result<void>{}; }
+
+        Task<void> eject_seed() override { co_return Result<void>{}; }
+
+        std::shared_ptr<ports::GuestAgent> agent() override { return std::make_shared<FakeAgent>(); }
+
         Task<void> resize(std::string, std::uint64_t) override { co_return Result<void>{}; }
 
         Task<void> limit(std::string, std::uint32_t, std::uint32_t) override { co_return Result<void>{}; }
 
-        Task<void> copy_root(std::filesystem::path) override { co_return Result<void>{}; }
+        Task<void> copy_root(std::filesystem::path, std::function<Task<void>()>) override {
+            co_return Result<void>{};
+        }
 
         asio::awaitable<bool> gone_within(std::chrono::milliseconds) override { co_return machine_->gone; }
 
@@ -202,6 +268,38 @@ private:
         std::string id_;
         std::shared_ptr<Machine> machine_;
     };
+};
+
+// Networks that exist as soon as they are wanted.
+class FakeNetwork final : public ports::HostNetwork {
+public:
+    std::shared_ptr<const ports::Layout> layout = std::make_shared<ports::Layout>();
+    std::set<std::uint16_t> taken;  // host ports of others
+
+    Task<void> apply(std::shared_ptr<const ports::Layout> wanted) override {
+        layout = std::move(wanted);
+        co_return Result<void>{};
+    }
+
+    Task<void> check(domain::Network) override { co_return Result<void>{}; }
+
+    Task<std::shared_ptr<Fd>> plug(std::string, std::string) override { co_return std::make_shared<Fd>(); }
+
+    void lead_metadata_to(std::uint16_t) override {}
+
+    Result<void> reserve(const domain::PublishedPort& port) override {
+        return taken.contains(port.host_port)
+                   ? fail(Error{Code::conflict, "the port is in use"}.with_slug("port-taken"))
+                   : Result<void>{};
+    }
+
+    void release(const domain::PublishedPort&) override {}
+
+    std::vector<ports::Lease> leases(const std::string&) override { return {}; }
+
+    std::map<std::string, std::string> problems() override { return {}; }
+
+    bool has_interface(const std::string&) override { return true; }
 };
 
 class FakeDisks final : public ports::DiskStore {
@@ -329,6 +427,10 @@ public:
     [[nodiscard]] domain::HostCapacity capacity() const override { return size; }
 
     [[nodiscard]] std::string boot_id() const override { return boot; }
+
+    std::vector<domain::HostGpu> cards;
+
+    [[nodiscard]] std::vector<domain::HostGpu> gpus() const override { return cards; }
 
     [[nodiscard]] Result<std::uint64_t> check_folder(const std::filesystem::path&) const override {
         return 100000;

@@ -2,9 +2,11 @@
 
 #include "vmm/app/accounts.h"
 #include "vmm/app/fleet.h"
+#include "vmm/app/guests.h"
 #include "vmm/app/health.h"
 #include "vmm/app/images.h"
 #include "vmm/app/ledger.h"
+#include "vmm/app/networks.h"
 #include "vmm/app/permissions.h"
 #include "vmm/app/quotas.h"
 #include "vmm/app/replay.h"
@@ -23,6 +25,9 @@ struct Ports {
     ports::DiskStore& disks;
     const ports::Host& host;
     const ports::Signatures& signatures;
+    ports::HostNetwork& network;
+    const ports::Seeds& seeds;
+    ports::Mesh& mesh;
 };
 
 // The whole application, its parts made in the order in which they need each other. Settings, ports and
@@ -54,6 +59,8 @@ public:
               outside.disks,
               outside.host,
               outside.signatures,
+              outside.seeds,
+              outside.mesh,
               permissions,
               registry,
               operations,
@@ -61,8 +68,10 @@ public:
               starts
           },
           quotas{world, accounts, teams},
+          networks{world, outside.network},
           images{world},
           fleet{world, accounts, teams},
+          guests{world, fleet},
           health{world} {}
 
     // Reads what is stored and takes up what was interrupted. Before the first request.
@@ -84,8 +93,10 @@ public:
     Ledger ledger;
     World world;
     Quotas quotas;
+    Networks networks;
     Images images;
     Fleet fleet;
+    Guests guests;
     Health health;
 };
 

@@ -2,6 +2,7 @@
 
 #include "vmm/app/begun.h"
 #include "vmm/app/machine.h"
+#include "vmm/app/networks.h"
 #include "vmm/app/world.h"
 #include "vmm/domain/access.h"
 
@@ -22,7 +23,12 @@ struct CreateVm {
     std::optional<std::uint32_t> memory_mib;
     std::optional<std::uint32_t> disk_gib;
     std::map<std::string, std::string> labels;
-    std::string team;  // that owns it; empty: the caller does
+    std::string team;                   // that owns it; empty: the caller does
+    std::vector<domain::GpuWish> gpus;  // with those of the Formfile
+    std::vector<std::string> ssh_keys;
+    std::string user_data;
+    std::string context;                                 // a tar archive that the Formfile's COPY takes from
+    std::optional<std::vector<InterfaceWish>> networks;  // none given: the default network
     bool start = true;
 };
 
@@ -58,7 +64,11 @@ struct BootReport {
     std::string build_id;
     std::string address;
     std::string token;
+    std::string source;  // the guest's address, of a report to the metadata service
 };
+
+// invalid with the field: each is one line "TYPE KEY COMMENT".
+Result<void> check_ssh_keys(std::string_view field, const std::vector<std::string>& keys);
 
 // All machines of this node, and what callers may do with them. Used on the application's executor. A machine
 // that the caller may not see does not exist for them: not_found.
@@ -125,6 +135,57 @@ public:
         std::optional<std::int64_t> expected_revision
     );
 
+    // Rules of a machine's own.
+    Task<void> set_firewall(
+        domain::Caller caller,
+        std::string id,
+        domain::Firewall firewall,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
+    // A port of the host that leads to the machine. conflict "port-taken".
+    Task<void> publish_port(
+        domain::Caller caller,
+        std::string id,
+        domain::PublishedPort port,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    Task<void> unpublish_port(
+        domain::Caller caller,
+        std::string id,
+        domain::PublishedPort port,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
+    // One interface more or less, at once where the machine runs.
+    Task<domain::Interface> plug(
+        domain::Caller caller,
+        std::string id,
+        InterfaceWish wish,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    Task<void> unplug(
+        domain::Caller caller,
+        std::string id,
+        std::string interface,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+    // Bandwidth, in megabits a second; 0: no limit.
+    Task<domain::Interface> limit_interface(
+        domain::Caller caller,
+        std::string id,
+        std::string interface,
+        std::optional<std::uint32_t> up_mbps,
+        std::optional<std::uint32_t> down_mbps,
+        Ticket ticket,
+        std::optional<std::int64_t> expected_revision
+    );
+
     // Volumes that are attached to no machine.
     Task<std::vector<domain::Volume>> volumes(domain::Caller caller);
     Task<void> remove_volume(domain::Caller caller, std::string id, Ticket ticket);
@@ -167,13 +228,23 @@ public:
     // The answer of an operation that has ended: with an Idempotency-Key the one that every repetition gets.
     Task<Answer> answer(domain::Operation operation);
 
+    // For the application's other parts. not_found, forbidden.
+    Result<std::shared_ptr<Machine>> present(const std::string& id) const;
+    Result<std::shared_ptr<Machine>>
+    find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
+    [[nodiscard]] std::vector<std::shared_ptr<Machine>> all() const;
+
 private:
     Result<domain::Vm>
     shaped(const domain::Caller& caller, const domain::Caller* for_image, const CreateVm& wanted) const;
     [[nodiscard]] Result<void> check_owner(const domain::Caller& caller, const domain::Vm& vm) const;
-    Result<std::shared_ptr<Machine>>
-    find(const domain::Caller& caller, domain::Action action, const std::string& id) const;
-    [[nodiscard]] Result<std::shared_ptr<Machine>> present(const std::string& id) const;
+    Result<void> check_guest(const CreateVm& wanted, const domain::Formfile& formfile) const;
+    Result<std::vector<domain::Gpu>> gpus_for(const CreateVm& wanted, const domain::Formfile& formfile) const;
+    Result<std::vector<domain::PublishedPort>> exposed(const domain::Vm& vm, const domain::Formfile& formfile)
+        const;
+    Result<void> keep_context(const Machine& machine, const std::string& context) const;
+    void forget_making(const Machine& machine) const;
+    Result<void> check_publish(const domain::Vm& vm, const domain::PublishedPort& port) const;
     [[nodiscard]] Result<void> check_disk_quota(const domain::Owner& owner, std::uint64_t wanted) const;
     [[nodiscard]] bool sees_volume(const domain::Caller& caller, const domain::Volume& volume) const;
     Result<void> check_receiver(const domain::Vm& vm, const TransferVm& wanted) const;

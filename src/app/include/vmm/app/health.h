@@ -31,6 +31,7 @@ public:
 private:
     asio::awaitable<HealthCheck> check_store();
     asio::awaitable<HealthCheck> check_qemu(HealthCheck& accelerator);
+    [[nodiscard]] HealthCheck check_networks() const;
     [[nodiscard]] HealthCheck check_folder(const std::filesystem::path& folder, std::uint64_t needed_mib)
         const;
 

@@ -12,6 +12,9 @@
 
 namespace vmm::app {
 
+// A machine's name as its guest's host name.
+std::string guest_name(std::string_view name);
+
 // What a PATCH may change.
 struct Change {
     std::optional<std::string> name;
@@ -82,8 +85,41 @@ public:
     Task<void>
     amend(Mutation apply, ports::Transaction transaction, std::optional<std::int64_t> expected_revision);
 
-    // The guest reports that it has booted. unauthenticated when it has reported before.
-    Task<void> boot_completed(std::string address);
+    // Changes of what networks know of the machine: stored first, then made so where it runs, and taken back
+    // when that fails. conflict "machine-busy".
+    Task<void>
+    set_firewall(domain::Firewall firewall, Ticket ticket, std::optional<std::int64_t> expected_revision);
+    Task<void>
+    publish(domain::PublishedPort port, Ticket ticket, std::optional<std::int64_t> expected_revision);
+    Task<void>
+    unpublish(domain::PublishedPort port, Ticket ticket, std::optional<std::int64_t> expected_revision);
+    Task<void>
+    plug(domain::Interface interface, Ticket ticket, std::optional<std::int64_t> expected_revision);
+    Task<void> unplug(std::string interface, Ticket ticket, std::optional<std::int64_t> expected_revision);
+    Task<void>
+    limit(domain::Interface interface, Ticket ticket, std::optional<std::int64_t> expected_revision);
+
+    // The guest reports that it has booted, by its token or from its own network. unauthenticated when the
+    // token was used before.
+    Task<void> boot_completed(std::string address, bool from_network);
+
+    // The metadata service was asked for this from one of the machine's addresses.
+    void asked_for_metadata(std::string_view address, std::string_view what);
+
+    // Looks how far a booting guest has come; called every so often.
+    void look_at_boot();
+
+    // What the guest is told of itself.
+    [[nodiscard]] Result<ports::Seed> seed() const;
+
+    // The running machine, or nothing.
+    [[nodiscard]] std::shared_ptr<ports::Instance> instance() const { return instance_; }
+
+    // Where the build context is kept until the guest has read it.
+    [[nodiscard]] std::filesystem::path context_file() const;
+
+    // What a HEALTHCHECK has found.
+    void set_health(std::string health);
 
     // Finds out what became of the machine while the service was away, takes its process over, and takes up
     // the job that was interrupted, if there was one. To be awaited before the machine takes requests.
@@ -122,6 +158,7 @@ private:
     Task<void> prepare_disk(domain::Operation operation);
     asio::awaitable<Outcome> start();
     asio::awaitable<Outcome> stop(domain::Operation operation);
+    asio::awaitable<bool> gone_when_asked(std::chrono::seconds limit);
     asio::awaitable<Outcome> pause();
     asio::awaitable<Outcome> resume();
     asio::awaitable<void> make(domain::Operation operation);
@@ -134,9 +171,29 @@ private:
     Task<void> detach(domain::Operation operation);
     Task<void> grow(domain::Operation operation);
     asio::awaitable<void> settle_disks(domain::Operation operation, std::optional<Error> error);
+    Task<void> clear(ports::Hypervisor::Remains remains);
     Task<ports::LaunchPlan> plan();
     Task<void> launch();
     Outcome outcome_of_failure(domain::Event otherwise, Error error);
+
+    // Booting.
+    [[nodiscard]] std::filesystem::path seed_file() const;
+    Task<void> write_seed(ports::LaunchPlan& plan);
+    asio::awaitable<void> wipe_seed();
+    void begin_boot();
+    void advance(domain::Stage stage, std::string saw);
+    void show();
+    void heard(std::string_view text);
+    void look_for_leases();
+    [[nodiscard]] bool boots_early() const;
+    void look_for_a_timer();
+    asio::awaitable<void> wake_timeless();
+    void seen_at(const domain::Interface& interface);
+
+    // Networks.
+    Task<void> amend_network(Mutation apply, Ticket ticket, std::optional<std::int64_t> expected_revision);
+    asio::awaitable<void> take_back(Mutation undo);
+    asio::awaitable<void> recover_nics();
 
     // Events.
     ports::Events events();
@@ -155,6 +212,7 @@ private:
     asio::awaitable<void> recover_job(domain::Operation operation);
     asio::awaitable<void> recover_disks(domain::Operation operation);
     asio::awaitable<void> give_up(domain::Operation operation, std::string why);
+    void thaw_again();
     void power_on_again();
 
     World& world_;
@@ -164,6 +222,10 @@ private:
     std::shared_ptr<ports::Instance> instance_;
     std::optional<ports::Ended> ended_;  // the process' end, not yet made part of the record
     std::string boot_token_;             // of the next start; empty when none is prepared
+    std::string invitation_;             // to the mesh, for the next start
+    int timeless_looks_ = 0;             // in a row that found the guest without a timer
+    std::int64_t next_timer_look_ = 0;   // Unix milliseconds
+    std::string console_line_;           // of the guest's console, not yet ended
     std::string lent_to_;                // who copies the root disk
     std::string last_stall_;
     bool waiting_for_room_ = false;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "vmm/domain/account.h"
+#include "vmm/domain/network.h"
 
 #include <chrono>
 #include <cstdint>
@@ -38,6 +39,15 @@ struct Settings {
     std::chrono::hours audit_retention{0};    // 0: records stay
     std::uint64_t audit_most_records = 0;     // 0: as many as there are
     std::filesystem::path audit_archive_dir;  // where records go that leave the store; empty: nowhere
+    std::string default_network{domain::user_network};
+    std::string external_interface;  // of the default network
+    std::string dhcp_range;          // of the default network: FIRST-LAST; empty: a free one
+    bool dhcp_enabled = true;        // in the default network
+    std::string publish_address = "0.0.0.0";
+    std::string callback_url;      // where guests of the user network report
+    std::string formnet_endpoint;  // of the mesh that machines join; empty: none do
+    std::chrono::seconds vm_boot_timeout{120};
+    bool close_user_networks = false;  // machines in the user network reach nothing
     std::filesystem::path vm_dir;
     std::filesystem::path images_dir;
 };

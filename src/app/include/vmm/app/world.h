@@ -11,6 +11,8 @@
 #include "vmm/ports/host.h"
 #include "vmm/ports/hypervisor.h"
 #include "vmm/ports/images.h"
+#include "vmm/ports/mesh.h"
+#include "vmm/ports/seeds.h"
 #include "vmm/ports/signatures.h"
 #include "vmm/ports/state_store.h"
 
@@ -22,6 +24,8 @@
 #include <unordered_map>
 
 namespace vmm::app {
+
+class Networks;
 
 // The answer that an ended operation gives to whoever asked for it.
 struct Answer {
@@ -41,6 +45,8 @@ struct World {
         ports::DiskStore& writes,
         const ports::Host& below,
         const ports::Signatures& proofs,
+        const ports::Seeds& tells,
+        ports::Mesh& beyond,
         const Permissions& rules,
         Registry& known,
         Operations& book,
@@ -54,6 +60,8 @@ struct World {
           disks{writes},
           host{below},
           signatures{proofs},
+          seeds{tells},
+          mesh{beyond},
           permissions{rules},
           registry{known},
           operations{book},
@@ -67,6 +75,8 @@ struct World {
     ports::DiskStore& disks;
     const ports::Host& host;
     const ports::Signatures& signatures;
+    const ports::Seeds& seeds;
+    ports::Mesh& mesh;
     const Permissions& permissions;
     Registry& registry;
     Operations& operations;
@@ -81,7 +91,9 @@ struct World {
     std::unordered_map<std::string, std::string> boot_tokens;
     // Volumes that are attached to no machine.
     std::map<std::string, domain::Volume> volumes;
+    bool stopping = false;  // jobs that only watch end
     Journal journal;
+    Networks* networks = nullptr;  // set by Networks
     // What an image of this name boots; set by Images. A caller that may not see it is told that there is
     // none; without one the service asks for itself.
     std::function<Result<ports::Image>(const domain::Caller* caller, const std::string& name)> bootable;

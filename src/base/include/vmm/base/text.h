@@ -21,6 +21,10 @@ std::optional<std::vector<std::uint8_t>> from_hex(std::string_view text);
 std::string to_base64url(std::string_view bytes);
 std::optional<std::string> from_base64url(std::string_view text);
 
+// RFC 4648 section 4, with padding.
+std::string to_base64(std::string_view bytes);
+std::optional<std::string> from_base64(std::string_view text);
+
 // The whole text as a decimal number of this type, or nothing.
 template <std::integral T>
 std::optional<T> parse_number(std::string_view text) {

@@ -2,7 +2,10 @@
 
 #include "vmm/base/time.h"
 #include "vmm/domain/address.h"
+#include "vmm/domain/boot.h"
+#include "vmm/domain/gpu.h"
 #include "vmm/domain/lifecycle.h"
+#include "vmm/domain/network.h"
 #include "vmm/domain/owner.h"
 #include "vmm/domain/roles.h"
 
@@ -70,10 +73,17 @@ struct Vm {
     std::string image;
     DiskTuning root_tuning;
     std::vector<Volume> volumes;  // attached, in the order of their attachment
+    std::vector<Gpu> gpus;
     std::string node;
     std::string formfile;
     std::map<std::string, std::string> labels;
     std::vector<std::string> addresses;
+    std::vector<Interface> interfaces;
+    Firewall firewall;
+    std::vector<PublishedPort> ports;
+    std::string user_data;  // cloud-init's, as the owner gave it
+    std::vector<std::string> ssh_keys;
+    std::string formnet_ip;  // in the platform's mesh, as the guest reported it
     Timestamp created_at;
     Timestamp updated_at;
     std::optional<Timestamp> started_at;
@@ -82,6 +92,8 @@ struct Vm {
     std::string operation;        // the id of the operation that holds the machine while it is busy
     std::string boot_token_hash;  // SHA-256 of the token that the guest of this start reports its boot with
     std::string host_boot_id;     // the host's boot on which QEMU was started last
+    std::optional<Boot> boot;     // of a live machine; not stored
+    std::string health;           // of its HEALTHCHECK; not stored
     std::string build_id;         // the platform's derived ids, read-only
     std::string instance_id;
 };

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -41,6 +42,9 @@ struct Response {
 
 // One request on a connection of its own. unavailable when the service cannot be reached or breaks off,
 // timed_out.
-Task<Response> exchange(Origin origin, Request request, std::chrono::milliseconds limit);
+// `piece`, where given, gets the body of a 2xx answer as it comes, instead of `body`; then the limit is for
+// each wait.
+using Piece = std::function<void(std::string_view)>;
+Task<Response> exchange(Origin origin, Request request, std::chrono::milliseconds limit, Piece piece = {});
 
 }  // namespace vmm::fetch

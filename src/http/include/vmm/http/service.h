@@ -30,6 +30,7 @@ struct Service {
           replay{app.replay},
           ledger{app.ledger},
           health{app.health},
+          guests{app.guests},
           application{std::move(executor)} {}
 
     app::World& world;
@@ -44,6 +45,7 @@ struct Service {
     app::Replay& replay;
     app::Ledger& ledger;
     app::Health& health;
+    app::Guests& guests;
     asio::any_io_executor application;
     std::string version;
     std::chrono::steady_clock::time_point started_at = std::chrono::steady_clock::now();
@@ -58,6 +60,7 @@ struct Service {
     std::vector<Network> trusted_proxies;   // whose X-Forwarded-For is believed
     std::unique_ptr<Limits> limits = std::make_unique<Limits>();
     bool legacy_auth = false;                // signatures in bodies
+    bool metadata = false;                   // serves guests in their networks, and nothing else
     bool guests_only = false;                // serves what guests call, and nothing else
     bool encrypted = false;                  // TLS
     std::function<std::int64_t()> clock_ns;  // Unix time in nanoseconds

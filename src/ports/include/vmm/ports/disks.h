@@ -39,7 +39,7 @@ public:
 
     virtual Result<void> remove(const std::string& id) = 0;
 
-    // Ids of the machines and volumes that have a disk here.
+    // Ids of the machines and volumes that have a disk here, or the beginning of one.
     virtual Result<std::vector<std::string>> all() = 0;
 
     // The file that the disk is an overlay on; empty for one that stands alone or is not there.

@@ -2,10 +2,12 @@
 
 #include "vmm/base/error.h"
 #include "vmm/domain/admission.h"
+#include "vmm/domain/gpu.h"
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace vmm::ports {
 
@@ -19,6 +21,9 @@ public:
 
     // Changes with every boot of the host.
     [[nodiscard]] virtual std::string boot_id() const = 0;
+
+    // The graphics processors, by address.
+    [[nodiscard]] virtual std::vector<domain::HostGpu> gpus() const = 0;
 
     // Free MiB of a folder that can be written. unavailable.
     [[nodiscard]] virtual Result<std::uint64_t> check_folder(const std::filesystem::path& folder) const = 0;

@@ -1,6 +1,10 @@
 #pragma once
 
+#include "vmm/base/files.h"
 #include "vmm/base/task.h"
+#include "vmm/domain/gpu.h"
+#include "vmm/domain/network.h"
+#include "vmm/ports/guest_agent.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -29,6 +33,24 @@ struct DiskPlan {
     std::uint32_t throughput_mbps = 0;  // most megabytes (10^6) a second; 0: no limit
 };
 
+// A machine's interface as the hypervisor makes it.
+struct NicPlan {
+    NicPlan() = default;
+    NicPlan(NicPlan&&) = default;
+    NicPlan(const NicPlan&) = default;
+    NicPlan& operator=(NicPlan&&) = default;
+    NicPlan& operator=(const NicPlan&) = default;
+    ~NicPlan() = default;
+
+    std::string id;  // "nic0" to "nic7"
+    std::string mac;
+    std::shared_ptr<Fd> tap;  // empty: the hypervisor's own network
+    unsigned mtu = domain::default_mtu;
+    // Of the hypervisor's own network.
+    bool closed = false;  // nothing leaves it
+    std::vector<domain::PublishedPort> ports;
+};
+
 // What to run. The machine type and accelerator are the hypervisor's choice.
 struct LaunchPlan {
     LaunchPlan() = default;
@@ -47,7 +69,11 @@ struct LaunchPlan {
     std::string command_line;
     std::string firmware;         // "uefi", or empty for the machine's own
     std::vector<DiskPlan> disks;  // the root disk first
-    std::string boot_token;       // secret; reaches the guest and no process list
+    std::vector<NicPlan> nics;
+    std::vector<domain::Gpu> gpus;  // passed through
+    std::filesystem::path seed;     // a medium that tells the guest who it is; or empty
+    std::string callback_url;       // where the guest reports; empty: where the hypervisor was told
+    std::string boot_token;         // secret; reaches the guest and no process list
 };
 
 // Why a machine's process is gone.
@@ -63,6 +89,8 @@ struct Events {
     std::function<void()> reset;
     // The machine was stopped because a write failed: "no-space" or "io-error".
     std::function<void(std::string)> stalled;
+    // What the guest writes on its console, piece by piece.
+    std::function<void(std::string_view)> said;
 };
 
 enum class RunState : std::uint8_t { running, paused, guest_off, stalled };
@@ -82,6 +110,13 @@ public:
     virtual Task<void> press_power_button() = 0;
     virtual Task<RunState> state() = 0;
 
+    // Whether the guest's kernel has come up without any timer and sleeps for ever: Linux does so on machines
+    // whose only timer is the processor's own, when it was kept from running while it measured that.
+    virtual Task<bool> timeless() = 0;
+
+    // Begins the guest's boot anew, as a reset button does. `reset` of the events is not called for it.
+    virtual Task<void> reset() = 0;
+
     // Adds a volume to the running machine; does nothing when it has it.
     virtual Task<void> attach(DiskPlan disk) = 0;
 
@@ -91,12 +126,33 @@ public:
     // The guest sees the disk's new size at once.
     virtual Task<void> resize(std::string disk, std::uint64_t bytes) = 0;
 
+    virtual Task<bool> has_nic(std::string nic) = 0;
+
+    // Adds an interface to the running machine; does nothing when it has it. conflict "no-slot" when it
+    // takes no more while it runs.
+    virtual Task<void> plug(NicPlan nic) = 0;
+
+    // Takes an interface away; does nothing when there is none. conflict "not-unpluggable" for one that was
+    // there from the start, or that the guest holds on to.
+    virtual Task<void> unplug(std::string nic) = 0;
+
+    // Publishes a port of the hypervisor's own network, or ends that. conflict "port-taken".
+    virtual Task<void> publish(std::string nic, domain::PublishedPort port) = 0;
+    virtual Task<void> unpublish(std::string nic, domain::PublishedPort port) = 0;
+
+    // The agent inside the guest, whether or not there is one. Lives as long as somebody holds it.
+    virtual std::shared_ptr<GuestAgent> agent() = 0;
+
+    // Takes the seed out of the machine.
+    virtual Task<void> eject_seed() = 0;
+
     // Limits as in DiskPlan.
     virtual Task<void> limit(std::string disk, std::uint32_t iops, std::uint32_t throughput_mbps) = 0;
 
     // Copies what the root disk holds now, above its image, into an empty overlay of the same size on the
-    // same image, while the machine runs on. An earlier copy that was left behind is ended first.
-    virtual Task<void> copy_root(std::filesystem::path overlay) = 0;
+    // same image, while the machine runs on. `begun` is called once the point in time is taken; it may be
+    // empty. An earlier copy that was left behind is ended first.
+    virtual Task<void> copy_root(std::filesystem::path overlay, std::function<Task<void>()> begun) = 0;
 
     // Whether the process was gone before the limit.
     virtual asio::awaitable<bool> gone_within(std::chrono::milliseconds limit) = 0;

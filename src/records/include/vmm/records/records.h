@@ -16,7 +16,7 @@
 // too.
 namespace vmm::records {
 
-inline constexpr int schema_version = 3;
+inline constexpr int schema_version = 5;
 
 std::string write(const domain::Vm& vm);
 std::string write(const domain::Operation& operation);
@@ -27,6 +27,7 @@ std::string write(const domain::Session& session);
 std::string write(const domain::Revocation& revocation);
 std::string write(const domain::Volume& volume);
 std::string write(const domain::Image& image);
+std::string write(const domain::Network& network);
 
 // The answer that an Idempotency-Key is bound to. `status` is 0 until the operation has ended.
 struct Remembered {
@@ -45,6 +46,7 @@ Result<domain::Vm> read_vm(std::string_view text);
 Result<domain::Operation> read_operation(std::string_view text);
 Result<domain::Volume> read_volume(std::string_view text);
 Result<domain::Image> read_image(std::string_view text);
+Result<domain::Network> read_network(std::string_view text);
 Result<domain::Account> read_account(std::string_view text);
 Result<domain::Team> read_team(std::string_view text);
 Result<domain::Member> read_member(std::string_view text);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "vmm/json/value.h"
+#include "vmm/wire/networks.h"
 
 #include <boost/describe.hpp>
 
@@ -18,6 +19,13 @@ namespace vmm::wire {
 struct Nothing {};
 BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
+struct GpuWish {
+    std::string model;
+    std::optional<std::uint32_t> count;
+    static constexpr std::array required{"model"};
+};
+BOOST_DESCRIBE_STRUCT(GpuWish, (), (model, count))
+
 struct CreateVm {
     std::string name;
     std::optional<std::string> formfile;
@@ -27,10 +35,30 @@ struct CreateVm {
     std::optional<std::uint32_t> disk_gib;
     std::optional<std::map<std::string, std::string>> labels;
     std::optional<std::string> team;  // the id of the team that owns it
+    std::optional<std::vector<InterfaceWish>> networks;
+    std::optional<std::vector<GpuWish>> gpus;
+    std::optional<std::vector<std::string>> ssh_keys;
+    std::optional<std::string> user_data;
     std::optional<bool> start;
     static constexpr std::array required{"name"};
 };
-BOOST_DESCRIBE_STRUCT(CreateVm, (), (name, formfile, image, vcpus, memory_mib, disk_gib, labels, team, start))
+BOOST_DESCRIBE_STRUCT(
+    CreateVm,
+    (),
+    (name,
+     formfile,
+     image,
+     vcpus,
+     memory_mib,
+     disk_gib,
+     labels,
+     team,
+     networks,
+     gpus,
+     ssh_keys,
+     user_data,
+     start)
+)
 
 struct UpdateVm {
     std::optional<std::string> name;
@@ -214,6 +242,12 @@ struct BootComplete {
 };
 BOOST_DESCRIBE_STRUCT(BootComplete, (), (name, build_id, formnet_ip, token))
 
+struct Gpu {
+    std::string model;
+    std::string address;  // on the host's PCI bus
+};
+BOOST_DESCRIBE_STRUCT(Gpu, (), (model, address))
+
 struct Vm {
     std::string id;
     std::string name;
@@ -226,8 +260,12 @@ struct Vm {
     std::uint32_t memory_mib = 0;
     std::uint32_t disk_gib = 0;
     std::string image;
+    std::vector<Gpu> gpus;
     std::string node;
     std::vector<std::string> addresses;
+    std::vector<Interface> interfaces;
+    std::vector<PublishedPort> ports;
+    std::optional<std::string> formnet_ip;
     std::map<std::string, std::string> labels;
     std::optional<std::string> formfile;
     std::string restart_policy;
@@ -254,8 +292,12 @@ BOOST_DESCRIBE_STRUCT(
      memory_mib,
      disk_gib,
      image,
+     gpus,
      node,
      addresses,
+     interfaces,
+     ports,
+     formnet_ip,
      labels,
      formfile,
      restart_policy,

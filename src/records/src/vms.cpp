@@ -1,9 +1,9 @@
-#include "vmm/records/records.h"
-
+#include "vmm/base/ids.h"
 #include "vmm/json/decode.h"
 #include "vmm/json/encode.h"
+#include "vmm/records/records.h"
 
-#include "row.h"
+#include "network_rows.h"
 
 namespace vmm::records {
 namespace {
@@ -45,6 +45,12 @@ struct OfferRow {
 };
 BOOST_DESCRIBE_STRUCT(OfferRow, (), (to, keep_collaborators, offered_by, offered_at))
 
+struct GpuRow {
+    std::string model;
+    std::string address;
+};
+BOOST_DESCRIBE_STRUCT(GpuRow, (), (model, address))
+
 struct VmRow {
     int v = schema_version;
     std::string id;
@@ -61,10 +67,17 @@ struct VmRow {
     std::string image;
     TuningRow root_tuning;
     std::vector<VolumeRow> volumes;
+    std::vector<GpuRow> gpus;
     std::string node;
     std::string formfile;
     std::map<std::string, std::string> labels;
     std::vector<std::string> addresses;
+    std::vector<InterfaceRow> interfaces;
+    FirewallRow firewall;
+    std::vector<PortRow> ports;
+    std::string user_data;
+    std::vector<std::string> ssh_keys;
+    std::string formnet_ip;
     std::int64_t created_at = 0;
     std::int64_t updated_at = 0;
     std::optional<std::int64_t> started_at;
@@ -94,10 +107,17 @@ BOOST_DESCRIBE_STRUCT(
      image,
      root_tuning,
      volumes,
+     gpus,
      node,
      formfile,
      labels,
      addresses,
+     interfaces,
+     firewall,
+     ports,
+     user_data,
+     ssh_keys,
+     formnet_ip,
      created_at,
      updated_at,
      started_at,
@@ -109,71 +129,6 @@ BOOST_DESCRIBE_STRUCT(
      build_id,
      instance_id)
 )
-
-struct ErrorRow {
-    std::string code;
-    std::string slug;
-    std::string message;
-    std::string field;
-    std::string hint;
-};
-BOOST_DESCRIBE_STRUCT(ErrorRow, (), (code, slug, message, field, hint))
-
-struct OperationRow {
-    int v = schema_version;
-    std::string id;
-    std::string kind;
-    std::string target;
-    std::string status;
-    int progress = 0;
-    std::optional<ErrorRow> error;
-    std::string requested_by;
-    std::int64_t created_at = 0;
-    std::int64_t updated_at = 0;
-    std::int64_t timeout_s = 0;
-    bool force = false;
-    bool start = false;
-    std::string source;
-    std::string disk;
-    std::uint32_t size_gib = 0;
-    bool with_volumes = false;
-    int attempts = 0;
-    std::string idempotency_key;
-};
-BOOST_DESCRIBE_STRUCT(
-    OperationRow,
-    (),
-    (v,
-     id,
-     kind,
-     target,
-     status,
-     progress,
-     error,
-     requested_by,
-     created_at,
-     updated_at,
-     timeout_s,
-     force,
-     start,
-     source,
-     disk,
-     size_gib,
-     with_volumes,
-     attempts,
-     idempotency_key)
-)
-
-struct RememberedRow {
-    int v = schema_version;
-    std::string body_sha256;
-    std::string operation;
-    std::string target;
-    int status = 0;
-    std::string body;
-    std::string etag;
-};
-BOOST_DESCRIBE_STRUCT(RememberedRow, (), (v, body_sha256, operation, target, status, body, etag))
 
 std::optional<std::int64_t> ms(const std::optional<Timestamp>& time) {
     return time ? std::optional{time->ms} : std::nullopt;
@@ -246,6 +201,18 @@ Result<domain::Offer> offer_of(const OfferRow& row) {
     return domain::Offer{*to, row.keep_collaborators, *by, {row.offered_at}};
 }
 
+constexpr int first_with_networks = 4;
+
+// What every machine had before there were networks: QEMU's own, under an address made of its id.
+domain::Interface first_interface(const std::string& id) {
+    const auto tail = uuid_of(id).substr(30);
+    domain::Interface out;
+    out.id = "nic0";
+    out.network = domain::user_network;
+    out.mac = "52:54:00:" + tail.substr(0, 2) + ":" + tail.substr(2, 2) + ":" + tail.substr(4, 2);
+    return out;
+}
+
 }  // namespace
 
 std::string write(const domain::Volume& volume) {
@@ -284,10 +251,23 @@ std::string write(const domain::Vm& vm) {
     for (const auto& volume : vm.volumes) {
         row.volumes.push_back(row_of(volume));
     }
+    for (const auto& gpu : vm.gpus) {
+        row.gpus.push_back({gpu.model, gpu.address});
+    }
     row.node = vm.node;
     row.formfile = vm.formfile;
     row.labels = vm.labels;
     row.addresses = vm.addresses;
+    for (const auto& interface : vm.interfaces) {
+        row.interfaces.push_back(row_of(interface));
+    }
+    row.firewall = row_of(vm.firewall);
+    for (const auto& port : vm.ports) {
+        row.ports.push_back(row_of(port));
+    }
+    row.user_data = vm.user_data;
+    row.ssh_keys = vm.ssh_keys;
+    row.formnet_ip = vm.formnet_ip;
     row.created_at = vm.created_at.ms;
     row.updated_at = vm.updated_at.ms;
     row.started_at = ms(vm.started_at);
@@ -331,10 +311,27 @@ Result<domain::Vm> read_vm(std::string_view text) {
         TRY(auto read, volume_of(std::move(volume)));
         vm.volumes.push_back(std::move(read));
     }
+    for (auto& gpu : row.gpus) {
+        vm.gpus.push_back({std::move(gpu.model), std::move(gpu.address)});
+    }
     vm.node = std::move(row.node);
     vm.formfile = std::move(row.formfile);
     vm.labels = std::move(row.labels);
     vm.addresses = std::move(row.addresses);
+    for (auto& interface : row.interfaces) {
+        TRY(auto read, interface_of(std::move(interface)));
+        vm.interfaces.push_back(std::move(read));
+    }
+    if (row.v < first_with_networks) {
+        vm.interfaces.push_back(first_interface(vm.id));
+    }
+    TRY(vm.firewall, firewall_of(row.firewall));
+    for (auto& port : row.ports) {
+        vm.ports.push_back(port_of(std::move(port)));
+    }
+    vm.user_data = std::move(row.user_data);
+    vm.ssh_keys = std::move(row.ssh_keys);
+    vm.formnet_ip = std::move(row.formnet_ip);
     vm.created_at = {row.created_at};
     vm.updated_at = {row.updated_at};
     vm.started_at = at(row.started_at);
@@ -346,96 +343,6 @@ Result<domain::Vm> read_vm(std::string_view text) {
     vm.build_id = std::move(row.build_id);
     vm.instance_id = std::move(row.instance_id);
     return vm;
-}
-
-std::string write(const domain::Operation& operation) {
-    OperationRow row;
-    row.id = operation.id;
-    row.kind = name(operation.kind);
-    row.target = operation.target;
-    row.status = name(operation.status);
-    row.progress = operation.progress;
-    if (const auto& error = operation.error) {
-        row.error = ErrorRow{
-            std::string{name(error->code())},
-            std::string{error->slug()},
-            error->message(),
-            error->field(),
-            error->hint()
-        };
-    }
-    row.requested_by = operation.requested_by.text();
-    row.created_at = operation.created_at.ms;
-    row.updated_at = operation.updated_at.ms;
-    row.timeout_s = operation.timeout_s;
-    row.force = operation.force;
-    row.start = operation.start;
-    row.source = operation.source;
-    row.disk = operation.disk;
-    row.size_gib = operation.size_gib;
-    row.with_volumes = operation.with_volumes;
-    row.attempts = operation.attempts;
-    row.idempotency_key = operation.idempotency_key;
-    return json::encode(row);
-}
-
-Result<domain::Operation> read_operation(std::string_view text) {
-    TRY(auto row, read_row<OperationRow>(text));
-    const auto kind = domain::job_named(row.kind);
-    const auto status = domain::progress_named(row.status);
-    const auto requester = Address::from_stored(row.requested_by);
-    if (!kind || !status || !requester) {
-        return corrupt("its kind, status or requester is not one");
-    }
-    domain::Operation operation;
-    operation.id = std::move(row.id);
-    operation.kind = *kind;
-    operation.target = std::move(row.target);
-    operation.status = *status;
-    operation.progress = row.progress;
-    if (row.error) {
-        operation.error = Error{code_named(row.error->code), row.error->message}
-                              .with_slug(row.error->slug)
-                              .with_field(row.error->field)
-                              .with_hint(row.error->hint);
-    }
-    operation.requested_by = *requester;
-    operation.created_at = {row.created_at};
-    operation.updated_at = {row.updated_at};
-    operation.timeout_s = row.timeout_s;
-    operation.force = row.force;
-    operation.start = row.start;
-    operation.source = std::move(row.source);
-    operation.disk = std::move(row.disk);
-    operation.size_gib = row.size_gib;
-    operation.with_volumes = row.with_volumes;
-    operation.attempts = row.attempts;
-    operation.idempotency_key = std::move(row.idempotency_key);
-    return operation;
-}
-
-std::string write(const Remembered& remembered) {
-    return json::encode(RememberedRow{
-        schema_version,
-        remembered.body_sha256,
-        remembered.operation,
-        remembered.target,
-        remembered.status,
-        remembered.body,
-        remembered.etag,
-    });
-}
-
-Result<Remembered> read_remembered(std::string_view text) {
-    TRY(auto row, read_row<RememberedRow>(text));
-    return Remembered{
-        std::move(row.body_sha256),
-        std::move(row.operation),
-        std::move(row.target),
-        row.status,
-        std::move(row.body),
-        std::move(row.etag),
-    };
 }
 
 }  // namespace vmm::records

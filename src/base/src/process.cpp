@@ -1,4 +1,4 @@
-#include "process.h"
+#include "vmm/base/process.h"
 
 #include "vmm/base/text.h"
 
@@ -15,10 +15,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <limits>
 
-#include "argv.h"
-
-namespace vmm::qemu {
+namespace vmm {
 namespace {
 
 namespace fs = std::filesystem;
@@ -70,10 +69,6 @@ int pidfd_open(pid_t pid) {
     return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
 }
 
-std::string arguments_of(pid_t pid) {
-    return read_file("/proc/" + std::to_string(pid) + "/cmdline", 1 << 20).value_or("");
-}
-
 }  // namespace
 
 Result<Process> spawn(
@@ -86,8 +81,7 @@ Result<Process> spawn(
     if (path.empty()) {
         return fail(
             Error{Code::unavailable, "the program " + quote(program) + " is missing or cannot be executed"}
-                .with_slug("qemu-missing")
-                .with_hint("install qemu-system-x86, or set qemu_binary")
+                .with_slug("program-missing")
         );
     }
     Actions actions;
@@ -103,7 +97,6 @@ Result<Process> spawn(
     for (const int descriptor : descriptors) {
         give(descriptor, next++);
     }
-    posix_spawn_file_actions_addclosefrom_np(actions.get(), next);
     posix_spawn_file_actions_addchdir_np(actions.get(), "/");
 
     std::vector<std::string> words{program};
@@ -116,14 +109,21 @@ Result<Process> spawn(
     std::array<std::string, 2> environment{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"};
     std::array<char*, 3> envp{environment[0].data(), environment[1].data(), nullptr};
 
+    // What a library has opened without the flag is not for others. Everything closes with the exec and not
+    // before: the locks of the service hold until its child is what it is to be.
+    ::close_range(3, std::numeric_limits<unsigned>::max(), CLOSE_RANGE_CLOEXEC);
     Attributes attributes;
     pid_t pid = 0;
     const int failed =
         posix_spawn(&pid, path.c_str(), actions.get(), attributes.get(), argv.data(), envp.data());
     if (failed != 0) {
-        return fail(os_error("starting " + program, failed == ENOENT ? EACCES : failed).while_doing("QEMU"));
+        return fail(os_error("starting " + program, failed == ENOENT ? EACCES : failed));
     }
     return Process{pid, Fd{pidfd_open(pid)}};
+}
+
+Process open_process(pid_t pid) {
+    return {pid, Fd{pidfd_open(pid)}};
 }
 
 std::optional<Exit> reap(const Process& process) {
@@ -139,29 +139,6 @@ std::optional<Exit> reap(const Process& process) {
 
 void kill(const Process& process) {
     (void)syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
-}
-
-std::map<std::string, pid_t> find_processes() {
-    std::map<std::string, pid_t> found;
-    std::error_code failed;
-    for (const auto& entry : fs::directory_iterator{"/proc", failed}) {
-        if (const auto pid = parse_number<pid_t>(entry.path().filename().string())) {
-            const auto arguments = arguments_of(*pid);
-            if (const auto id = id_in_argv(arguments); !id.empty()) {
-                found.emplace(id, *pid);
-            }
-        }
-    }
-    return found;
-}
-
-std::optional<Process> open_process(pid_t pid, const std::string& id) {
-    Process process{pid, Fd{pidfd_open(pid)}};
-    // Looked at after the descriptor is held: from here on the number cannot be another's.
-    if (!process.pidfd || id_in_argv(arguments_of(pid)) != id) {
-        return std::nullopt;
-    }
-    return process;
 }
 
 fs::path find_program(const std::string& program) {
@@ -180,6 +157,22 @@ fs::path find_program(const std::string& program) {
         }
     }
     return {};
+}
+
+asio::awaitable<bool> gone_within(const Process& process, std::chrono::milliseconds limit) {
+    const auto executor = co_await asio::this_coro::executor;
+    // Shared: the deadline may be on its way to the handler when the wait is over.
+    const auto exit = std::make_shared<asio::posix::stream_descriptor>(executor, dup(process.pidfd.get()));
+    asio::steady_timer deadline{executor, limit};
+    deadline.async_wait([exit](const boost::system::error_code& stopped) {
+        boost::system::error_code ignored;
+        if (!stopped) {
+            exit->cancel(ignored);
+        }
+    });
+    const auto [failed] = co_await exit->async_wait(asio::posix::stream_descriptor::wait_read, as_value);
+    deadline.cancel();
+    co_return !failed;
 }
 
 Task<std::string>
@@ -222,4 +215,4 @@ output_of(std::string program, std::vector<std::string> arguments, std::chrono::
     co_return output;
 }
 
-}  // namespace vmm::qemu
+}  // namespace vmm

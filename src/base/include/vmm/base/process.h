@@ -5,14 +5,14 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace vmm::qemu {
+namespace vmm {
 
 // A process by its descriptor, which cannot come to mean another process.
 struct Process {
@@ -21,7 +21,7 @@ struct Process {
 };
 
 // Starts a program in a session of its own, with no terminal, an almost empty environment, `log` as output,
-// and exactly the given descriptors, as 3, 4, ... unavailable "qemu-missing" when it cannot be executed.
+// and exactly the given descriptors, as 3, 4, ... unavailable "program-missing" when it cannot be executed.
 Result<Process> spawn(
     const std::string& program,
     const std::vector<std::string>& arguments,
@@ -39,11 +39,11 @@ std::optional<Exit> reap(const Process& process);
 
 void kill(const Process& process);
 
-// Machines' processes on this host by id, from one look at /proc.
-std::map<std::string, pid_t> find_processes();
+// Waits until the process has ended, which still is to be reaped then: whether it did within the limit.
+asio::awaitable<bool> gone_within(const Process& process, std::chrono::milliseconds limit);
 
-// The process if it (still) runs the machine with this id.
-std::optional<Process> open_process(pid_t pid, const std::string& id);
+// The process with this number now; its descriptor is empty when there is none.
+Process open_process(pid_t pid);
 
 // The path of a program, looked up in PATH unless it has a slash; empty when there is none or it cannot be
 // executed.
@@ -53,4 +53,4 @@ std::filesystem::path find_program(const std::string& program);
 Task<std::string>
 output_of(std::string program, std::vector<std::string> arguments, std::chrono::milliseconds limit);
 
-}  // namespace vmm::qemu
+}  // namespace vmm
