@@ -6,6 +6,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -67,6 +68,14 @@ private:
 
 int pidfd_open(pid_t pid) {
     return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
+
+// Asked whenever the event loop says so: it keeps what it knows of a descriptor in a record that the next one
+// to be opened inherits, and with it, now and then, news of the one before. A read would find nothing and
+// wait on; a bare wait ends.
+bool has_ended(const Process& process) {
+    pollfd state{process.pidfd.get(), POLLIN, 0};
+    return ::poll(&state, 1, 0) != 0;
 }
 
 }  // namespace
@@ -170,9 +179,21 @@ asio::awaitable<bool> gone_within(const Process& process, std::chrono::milliseco
             exit->cancel(ignored);
         }
     });
-    const auto [failed] = co_await exit->async_wait(asio::posix::stream_descriptor::wait_read, as_value);
+    while (!has_ended(process) && std::chrono::steady_clock::now() < deadline.expiry()) {
+        co_await exit->async_wait(asio::posix::stream_descriptor::wait_read, as_value);
+    }
     deadline.cancel();
-    co_return !failed;
+    co_return has_ended(process);
+}
+
+asio::awaitable<void> gone(const Process& process) {
+    asio::posix::stream_descriptor exit{co_await asio::this_coro::executor, dup(process.pidfd.get())};
+    while (!has_ended(process)) {
+        const auto [failed] = co_await exit.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
+        if (failed) {
+            co_await pause_for(std::chrono::milliseconds{100});
+        }
+    }
 }
 
 Task<std::string>
@@ -204,8 +225,7 @@ output_of(std::string program, std::vector<std::string> arguments, std::chrono::
     }
     kill(process);
     const bool in_time = deadline.cancel() > 0;
-    asio::posix::stream_descriptor gone{executor, dup(process.pidfd.get())};
-    co_await gone.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
+    co_await gone(process);
     (void)reap(process);
     if (!in_time) {
         co_return fail(

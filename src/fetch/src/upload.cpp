@@ -90,17 +90,23 @@ Task<bool> spared(beast::tcp_stream& stream, beast::flat_buffer& buffer, Origin 
             stream.socket().cancel();
         }
     });
-    const auto [waited] = co_await stream.socket().async_wait(tcp::socket::wait_read, as_value);
+    std::string peeked(13, '\0');
+    boost::system::error_code failed = asio::error::would_block;
+    std::size_t count = 0;
+    stream.socket().non_blocking(true);
+    // A wait may end with nothing there to read.
+    while (failed == asio::error::would_block) {
+        const auto [waited] = co_await stream.socket().async_wait(tcp::socket::wait_read, as_value);
+        if (waited || silence.expiry() <= std::chrono::steady_clock::now()) {
+            *waits = false;
+            co_return false;
+        }
+        count = stream.socket().receive(asio::buffer(peeked), tcp::socket::message_peek, failed);
+    }
     *waits = false;
     silence.cancel();
-    if (waited) {
-        co_return false;
-    }
     bhttp::response_parser<bhttp::empty_body> interim;
     interim.skip(true);
-    std::string peeked(13, '\0');
-    boost::system::error_code failed;
-    const auto count = stream.socket().receive(asio::buffer(peeked), tcp::socket::message_peek, failed);
     if (failed || !std::string_view{peeked}.substr(0, count).contains(" 100")) {
         co_return true;
     }

@@ -5,7 +5,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <spdlog/spdlog.h>
 
 #include <fcntl.h>
@@ -239,8 +238,8 @@ std::string Dnsmasq::last_words() const {
 // Starts it again when it ends by itself, soon at first and then ever more patiently.
 asio::awaitable<void> Dnsmasq::watch(std::uint64_t launch) {
     const auto self = shared_from_this();
-    asio::posix::stream_descriptor exit{executor_, ::dup(process_.pidfd.get())};
-    co_await exit.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
+    const Process process{process_.pid, Fd{::dup(process_.pidfd.get())}};  // the next launch brings another
+    co_await gone(process);
     if (launch != launches_) {
         co_return;
     }

@@ -4,7 +4,6 @@
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <spdlog/spdlog.h>
 
 #include <fcntl.h>

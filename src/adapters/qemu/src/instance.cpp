@@ -34,9 +34,10 @@ std::string last_words(const std::filesystem::path& folder) {
 }
 
 std::string describe(const Exit& exit, const std::filesystem::path& folder) {
+    const auto words = last_words(folder);
+    const std::string said = words.empty() ? "" : ": " + words;
     if (!exit.by_signal) {
-        const auto words = last_words(folder);
-        return "QEMU exited with status " + std::to_string(exit.value) + (words.empty() ? "" : ": " + words);
+        return "QEMU exited with status " + std::to_string(exit.value) + said;
     }
     const char* known = sigdescr_np(exit.value);
     const std::string which =
@@ -44,7 +45,7 @@ std::string describe(const Exit& exit, const std::filesystem::path& folder) {
     const bool crash = exit.value == SIGSEGV || exit.value == SIGABRT || exit.value == SIGBUS ||
                        exit.value == SIGILL || exit.value == SIGFPE || exit.value == SIGSYS;
     if (crash) {
-        return "QEMU crashed with signal " + which;
+        return "QEMU crashed with signal " + which + said;
     }
     return "QEMU was killed by signal " + which +
            ", from outside the service or by the kernel for lack of memory";
@@ -64,7 +65,6 @@ QemuInstance::QemuInstance(
       folder_{std::move(folder)},
       events_{std::move(events)},
       child_{child},
-      exit_{executor, dup(process_.pidfd.get())},
       gone_{executor, asio::steady_timer::time_point::max()},
       happened_{executor, asio::steady_timer::time_point::max()} {}
 
@@ -246,10 +246,7 @@ void QemuInstance::on_event(const std::string& name, const json::Value& data) {
 
 asio::awaitable<void> QemuInstance::watch() {
     const auto self = shared_from_this();
-    const auto [failed] = co_await exit_.async_wait(asio::posix::stream_descriptor::wait_read, as_value);
-    if (failed) {
-        co_return;
-    }
+    co_await gone(process_);
     is_gone_ = true;
     auto ended = how_it_ended();
     end_reason_ = ended.reason;

@@ -3,8 +3,6 @@
 #include "vmm/base/process.h"
 #include "vmm/ports/hypervisor.h"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
-
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -75,7 +73,6 @@ private:
     std::filesystem::path folder_;
     ports::Events events_;
     bool child_;
-    asio::posix::stream_descriptor exit_;
     asio::steady_timer gone_;  // expires when the process is gone
     std::shared_ptr<Monitor> monitor_;
     std::shared_ptr<Console> console_;

@@ -71,7 +71,8 @@ Task<void> QemuInstance::await_event(std::string name, std::string device, std::
     }
     const auto seen = std::exchange(awaited_, {});
     if (is_gone_) {
-        co_return fail(Error{Code::unavailable, "the machine ended"}.with_slug("monitor-gone"));
+        const std::string reason = end_reason_.empty() ? "it was told to" : end_reason_;
+        co_return fail(Error{Code::unavailable, "the machine ended: " + reason}.with_slug("monitor-gone"));
     }
     if (!seen.happened) {
         co_return fail(Code::timed_out, "QEMU did not report " + name + " of " + device + " in time");

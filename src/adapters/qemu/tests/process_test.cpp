@@ -1,5 +1,12 @@
 #include "vmm/base/process.h"
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
@@ -7,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <thread>
+#include <vector>
 
 #include "accelerator.h"
 #include "lapic.h"
@@ -63,6 +72,66 @@ TEST(Reap, TellsExitFromSignal) {
     const auto killed = ended({"-c", "kill -9 $$"});
     EXPECT_TRUE(killed.by_signal);
     EXPECT_EQ(killed.value, SIGKILL);
+}
+
+struct Sleeper {
+    Sleeper()
+        : process{*spawn("/bin/sleep", {"60"}, Fd{::open("/dev/null", O_WRONLY | O_CLOEXEC)}.get(), {})} {}
+
+    Sleeper(const Sleeper&) = delete;
+    Sleeper& operator=(const Sleeper&) = delete;
+
+    ~Sleeper() {
+        kill(process);
+        while (!reap(process)) {
+            std::this_thread::yield();
+        }
+    }
+
+    Process process;
+};
+
+TEST(GoneWithin, SeesAnEndAndALimit) {
+    const Sleeper sleeper;
+    asio::io_context loop;
+    std::vector<bool> gone;
+    const auto look = [&]() -> asio::awaitable<void> {
+        gone.push_back(co_await gone_within(sleeper.process, std::chrono::milliseconds{20}));
+        kill(sleeper.process);
+        gone.push_back(co_await gone_within(sleeper.process, std::chrono::seconds{60}));
+    };
+    asio::co_spawn(loop, look(), asio::detached);
+    loop.run();
+    EXPECT_EQ(gone, (std::vector{false, true}));
+}
+
+// What the event loop has just learned of a descriptor that is closed thereupon, it tells the one that is
+// opened next.
+TEST(GoneWithin, IsNotMisledByANeighbourThatCloses) {
+    const Sleeper sleeper;
+    asio::io_context loop;
+    using Socket = asio::local::stream_protocol::socket;
+    Socket first{loop};
+    Socket first_peer{loop};
+    Socket second{loop};
+    Socket second_peer{loop};
+    asio::local::connect_pair(first, first_peer);
+    asio::local::connect_pair(second, second_peer);
+    std::array<char, 1> byte{};
+    std::array<char, 1> ignored{};
+    second.async_read_some(asio::buffer(ignored), [](const boost::system::error_code&, std::size_t) {});
+    bool gone = true;
+    const auto look = [&]() -> asio::awaitable<void> {
+        co_await first.async_read_some(asio::buffer(byte), as_value);
+        second.close();
+        gone = co_await gone_within(sleeper.process, std::chrono::milliseconds{50});
+    };
+    asio::co_spawn(loop, look(), asio::detached);
+    loop.poll();  // both wait now
+    asio::write(first_peer, asio::buffer(byte));
+    asio::write(second_peer, asio::buffer(byte));
+    loop.run();
+    EXPECT_FALSE(gone);
 }
 
 TEST(Accelerator, IsKvmOnlyWhereTheProcessorVirtualises) {

@@ -42,6 +42,9 @@ void kill(const Process& process);
 // Waits until the process has ended, which still is to be reaped then: whether it did within the limit.
 asio::awaitable<bool> gone_within(const Process& process, std::chrono::milliseconds limit);
 
+// The same, however long it takes.
+asio::awaitable<void> gone(const Process& process);
+
 // The process with this number now; its descriptor is empty when there is none.
 Process open_process(pid_t pid);
 
