@@ -140,13 +140,13 @@ class Service:
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            assert self.process.wait(30) == 0
+            assert self.process.wait(300) == 0
 
     def restart(self, fault=None):
         self.kill()
         return self.start(fault)
 
-    def raw(self, method, target, headers=None, body=None, timeout=180):
+    def raw(self, method, target, headers=None, body=None, timeout=300):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.putrequest(method, target, skip_accept_encoding=True)
@@ -170,7 +170,7 @@ class Service:
         out.update(headers or {})
         return out
 
-    def call(self, method, target, body=None, signer=None, headers=None, timeout=180):
+    def call(self, method, target, body=None, signer=None, headers=None, timeout=300):
         text = None if body is None else json.dumps(body).encode()
         return self.raw(method, target, self.signed_headers(method, target, text, signer, headers=headers), text, timeout)
 
@@ -202,7 +202,7 @@ class Service:
     def vm(self, vm_id):
         return self.call("GET", f"/vms/{vm_id}").json
 
-    def wait_for(self, vm_id, what, timeout=180):
+    def wait_for(self, vm_id, what, timeout=300):
         """Until what(machine) holds; guests are slow when many run."""
         deadline = time.time() + timeout
         while time.time() < deadline:
@@ -217,7 +217,7 @@ class Service:
     def wait_boot(self, vm_id, timeout=300):
         return self.wait_for(vm_id, lambda vm: vm["boot_completed_at"], timeout)
 
-    def settled_operations(self, timeout=180):
+    def settled_operations(self, timeout=300):
         """All operations once none is open."""
         deadline = time.time() + timeout
         while time.time() < deadline:
@@ -271,7 +271,7 @@ def qemu_processes(vm_dir):
     return out
 
 
-def console(service, vm_id, command=None, expect=b"", timeout=120):
+def console(service, vm_id, command=None, expect=b"", timeout=300):
     """Talks to a guest's shell; returns what it said up to `expect`."""
     client = socket.socket(socket.AF_UNIX)
     client.connect(str(service.vm_folder(vm_id) / "console.sock"))
@@ -292,11 +292,24 @@ def console(service, vm_id, command=None, expect=b"", timeout=120):
     return said
 
 
+def run_state(service, vm_id):
+    """What QEMU says of a machine, over the monitor that the service has when it runs."""
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.connect(str(service.vm_folder(vm_id) / "qmp.sock"))
+        lines = monitor.makefile("rw")
+        for command in ("qmp_capabilities", "query-status"):
+            lines.write(json.dumps({"execute": command}) + "\n")
+            lines.flush()
+            while "return" not in (answer := json.loads(lines.readline())):
+                pass
+        return answer["return"]["status"]
+
+
 class WebSocket:
     """A client of RFC 6455, as far as a console needs one."""
 
     def __init__(self, service, target, headers):
-        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+        self.socket = socket.create_connection(("127.0.0.1", service.port), timeout=300)
         lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{service.port}", "Upgrade: websocket", "Connection: Upgrade",
                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -328,7 +341,7 @@ class WebSocket:
         out, self.buffer = self.buffer[:count], self.buffer[count:]
         return out
 
-    def receive(self, timeout=120):
+    def receive(self, timeout=300):
         """The next message; None once it is closed, with the code and the reason in `closed`."""
         self.socket.settimeout(timeout)
         try:
@@ -343,7 +356,7 @@ class WebSocket:
             return None
         return data if kind & 15 in (1, 2) else self.receive(timeout)
 
-    def until(self, expected, timeout=180):
+    def until(self, expected, timeout=300):
         said, deadline = b"", time.time() + timeout
         while expected not in said:
             assert time.time() < deadline, said[-300:]

@@ -61,7 +61,7 @@ class World:
         self.machine = service.create("own", signer=self.owner, start=False).json["id"]
         for role in LEVELS[1:]:
             self.put(self.owner, f"/vms/{self.machine}/collaborators/{self.person('collaborator ' + role).address}", role=role)
-        self.expiry = time.time() + 4
+        self.expiry = time.time() + 10
         expires_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.expiry + 1))
         self.put(self.owner, f"/vms/{self.machine}/collaborators/{self.person('expired').address}", role="Owner", expires_at=expires_at)
         self.put(self.owner, f"/vms/{self.machine}/collaborators/{self.person('dropped').address}", role="Owner")

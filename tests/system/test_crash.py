@@ -76,7 +76,7 @@ def test_the_service_may_die_at_every_named_step(make_service, job):
         vm = prepare(service, job)
         service.restart(fault=point)
         answer = attempt(service, job, vm, f"{job}-{step}")
-        died = service.process.wait(120)
+        died = service.process.wait(300)
         assert died == -9, f"{point} was never reached: {answer}"
         service.start()
         vms, operations = check_consistent(service, bystander, pid)
@@ -133,7 +133,7 @@ def test_a_job_that_keeps_killing_the_service_is_given_up(make_service):
     service.restart(fault="start.planned")
     attempt(service, "start", vm, "k")
     for _ in range(3):
-        service.process.wait(120)
+        service.process.wait(300)
         service.start(fault="start.planned")
         try:
             service.process.wait(10)

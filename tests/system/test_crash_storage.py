@@ -49,7 +49,7 @@ def tried(request):
 def killed_at(service, point, request):
     service.restart(fault=point)
     answer = tried(request)
-    assert service.process.wait(120) == -9, f"{point} was never reached: {answer}"
+    assert service.process.wait(300) == -9, f"{point} was never reached: {answer}"
     service.start()
 
 
@@ -263,9 +263,9 @@ def test_a_file_in_the_folder_while_it_is_converted(storage, tmp_path):
     made = corpus.converted(raw, tmp_path / "dropped.vmdk", "vmdk")
     service.restart(fault="import.converted")
     shutil.move(made, service.config["images_dir"])
-    assert service.process.wait(120) == -9
+    assert service.process.wait(300) == -9
     service.start()
-    deadline = time.time() + 90
+    deadline = time.time() + 300
     while service.image("dropped").get("status") != "ready":
         assert time.time() < deadline, service.image("dropped")
         time.sleep(0.05)

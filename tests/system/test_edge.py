@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from support import BIN, IMAGES, Signer
+from support import BIN, IMAGES, Signer, eventually
 
 
 def register(service, name="dev"):
@@ -95,13 +95,17 @@ def test_a_guest_cannot_lock_the_host_out(make_service):
 def test_connections_of_a_source_are_counted(make_service):
     service = make_service(api_max_connections_per_source=5)
     held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(5)]
-    time.sleep(0.3)
-    with pytest.raises((ConnectionError, http.client.HTTPException)):
-        service.raw("GET", "/health", timeout=5)
+
+    def answered():
+        try:
+            return service.raw("GET", "/health").status == 200
+        except (ConnectionError, http.client.HTTPException):
+            return False
+
+    assert eventually(lambda: not answered())
     for connection in held:
         connection.close()
-    time.sleep(0.5)
-    assert service.raw("GET", "/health").status == 200
+    assert eventually(answered)
 
 
 def test_only_trusted_proxies_say_who_the_client_is(make_service):
@@ -149,7 +153,7 @@ def test_pages_of_other_origins_may_not_ask_unless_listed(make_service):
 ])
 def test_what_is_wrongly_configured_is_named(make_service, config, field):
     service = make_service(start=False, **config)
-    out = subprocess.run(service.command(), capture_output=True, text=True, env=service.environment(), timeout=30)
+    out = subprocess.run(service.command(), capture_output=True, text=True, env=service.environment(), timeout=300)
     assert out.returncode in (1, 2) and field in out.stderr, out
 
 
@@ -178,7 +182,7 @@ def over_tls(service, method, target, ca, headers=None, body=None, client=None):
     context = ssl.create_default_context(cafile=str(ca))
     if client:
         context.load_cert_chain(*client)
-    connection = http.client.HTTPSConnection("127.0.0.1", service.port, context=context, timeout=30)
+    connection = http.client.HTTPSConnection("127.0.0.1", service.port, context=context, timeout=300)
     try:
         connection.request(method, target, body, headers or {})
         answer = connection.getresponse()
@@ -201,10 +205,7 @@ def test_the_api_speaks_tls_and_the_guest_still_reports(make_service, tmp_path):
     def vmctl(*arguments, **more):
         return subprocess.run([BIN / "vmctl", *arguments], capture_output=True, text=True, env={**environment, **more})
 
-    deadline = time.time() + 90
-    while time.time() < deadline and "boot_completed_at" in (said := vmctl("show", vm, "-o", "json").stdout) and '"boot_completed_at": null' in said:
-        time.sleep(0.2)
-    assert '"boot_completed_at": "20' in said, said
+    eventually(lambda: '"boot_completed_at": "20' in vmctl("show", vm, "-o", "json").stdout)
     distrusted = vmctl("ls", VMM_CA_FILE="")
     assert distrusted.returncode == 6 and "certificate" in distrusted.stderr, distrusted
     # A file goes out and comes in whole, too.
@@ -214,13 +215,13 @@ def test_the_api_speaks_tls_and_the_guest_still_reports(make_service, tmp_path):
     assert vmctl("image", "pull", "disk", str(tmp_path / "back.raw")).returncode == 0
     assert (tmp_path / "back.raw").read_bytes() == disk.read_bytes()
     # Guests report on a port of their own, where there is nothing else.
-    guests = http.client.HTTPConnection("127.0.0.1", int(service.config["guest_port"]), timeout=10)
+    guests = http.client.HTTPConnection("127.0.0.1", int(service.config["guest_port"]), timeout=60)
     guests.request("GET", "/vms")
     assert guests.getresponse().status == 404
     # Plain words to the encrypted port are no reason to stop.
     with socket.create_connection(("127.0.0.1", service.port)) as plain:
         plain.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        plain.settimeout(5)
+        plain.settimeout(60)
         assert not plain.recv(100).startswith(b"HTTP/1.1 200")
     assert over_tls(service, "GET", "/health", cert)[0] == 200
 
@@ -229,27 +230,25 @@ def test_a_new_certificate_is_taken_over_while_running(make_service, tmp_path):
     cert, key = certificate(tmp_path, "one")
     service = make_service(tls_cert=cert, tls_key=key, guest_port=free_port())
     context = ssl.create_default_context(cafile=str(cert))
-    old = http.client.HTTPSConnection("127.0.0.1", service.port, context=context, timeout=30)
+    old = http.client.HTTPSConnection("127.0.0.1", service.port, context=context, timeout=300)
     old.request("GET", "/health")
     assert old.getresponse().read()
     fresh, fresh_key = certificate(tmp_path, "two")
     cert.write_bytes(fresh.read_bytes())
     service.process.send_signal(1)  # the key is still the old one: nothing changes
-    time.sleep(0.3)
+    eventually(lambda: "the certificate stays as it was" in service.log.read_text())
     with pytest.raises(ssl.SSLError):
         over_tls(service, "GET", "/health", fresh)
-    assert "the certificate stays as it was" in service.log.read_text()
     key.write_bytes(fresh_key.read_bytes())
     service.process.send_signal(1)
-    deadline = time.time() + 90
-    while time.time() < deadline:
+
+    def renewed():
         try:
-            assert over_tls(service, "GET", "/health", fresh)[0] == 200
-            break
+            return over_tls(service, "GET", "/health", fresh)[0] == 200
         except ssl.SSLError:
-            time.sleep(0.05)
-    else:
-        raise AssertionError(service.log.read_text()[-2000:])
+            return False
+
+    eventually(renewed)
     old.request("GET", "/health")
     assert old.getresponse().status == 200, "connections that stand go on"
 

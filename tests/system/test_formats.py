@@ -114,7 +114,7 @@ def test_a_uefi_image_gets_uefi(make_service, tmp_path):
     subprocess.run([BIN / "vmctl", "image", "pack", tmp_path / "images" / "uefi.form", "--name", "uefi", "--disk", raw, "--firmware", "uefi"],
                    check=True, capture_output=True)
     service = make_service(images_dir=tmp_path / "images")
-    deadline = time.time() + 90
+    deadline = time.time() + 300
     while service.image("uefi").get("status") != "ready":
         assert time.time() < deadline
         time.sleep(0.05)

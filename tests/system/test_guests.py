@@ -6,8 +6,8 @@ import json
 import os
 import signal
 import subprocess
-import time
 
+import corpus
 import pytest
 from support import BIN, Service, eventually, run_in, shell_in
 
@@ -36,10 +36,8 @@ def test_programs_with_their_output_status_and_limit(service, vm):
     assert run_in(service, vm["id"], "cat", stdin="hello") == (0, "hello")
     assert run_in(service, vm["id"], "sh", "-c", "echo out; echo err >&2; exit 7") == (7, "out\nerr\n")
     assert run_in(service, vm["id"], "echo", "a b", "$HOME", "'") == (0, "a b $HOME '\n"), "words arrive as they are"
-    began = time.time()
-    status, _ = run_in(service, vm["id"], "sh", "-c", "sleep 300 & sleep 300", timeout_s=1)
-    assert status == 9 and time.time() - began < 20
-    assert "sleep 300" not in shell_in(service, vm["id"], "ps")[1], "its children have gone with it"
+    assert run_in(service, vm["id"], "sh", "-c", "sleep 3000 & sleep 3000", timeout_s=1)[0] == 9
+    assert "sleep 3000" not in shell_in(service, vm["id"], "ps")[1], "its children have gone with it"
     many = run_in(service, vm["id"], "seq", "1", "100000")[1]
     assert many.splitlines() == [str(i) for i in range(1, 100001)]
     assert eventually(lambda: "vmm-exec" not in shell_in(service, vm["id"], "ls /run | grep -v \"$(basename $0)\"; true")[1].replace(
@@ -51,17 +49,17 @@ def test_programs_with_their_output_status_and_limit(service, vm):
 
 def test_output_comes_while_the_program_runs(service, vm):
     import http.client
-    body = json.dumps({"argv": ["sh", "-c", "echo first; sleep 3; echo second"]}).encode()
+    waits = "echo first; until [ -e /tmp/seen ]; do sleep 0.1; done; echo second"
+    body = json.dumps({"argv": ["sh", "-c", waits], "timeout_s": 300}).encode()
     target = f"/vms/{vm['id']}/exec"
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=330)
     connection.request("POST", target, body, service.signed_headers("POST", target, body))
     answer = connection.getresponse()
-    began = time.time()
     first = json.loads(answer.readline())
-    early = time.time() - began
+    assert first["stream"] == "stdout"
+    shell_in(service, vm["id"], "touch /tmp/seen")
     rest = [json.loads(line) for line in answer.read().splitlines()]
     connection.close()
-    assert first["stream"] == "stdout" and early < 2.5 and time.time() - began >= 2.5
     assert rest[-1]["exit_status"] == 0
 
 
@@ -183,20 +181,18 @@ def test_seeds_survive_kill_and_are_wiped_then(service, point):
     assert eventually(lambda: not (service.vm_folder(vm["id"]) / "seed.iso").exists())
 
 
-def test_a_guest_that_never_reports(service):
+def test_a_guest_that_never_reports(service, tmp_path):
     service.stop()
     service.config["vm_boot_timeout"] = "3"
     service.start()
-    vm = service.create("silent").json["id"]
-    # Paused in the middle of its boot it says nothing more.
+    # A boot sector that says a word and halts.
+    assert service.upload("halts", corpus.boot_disk(tmp_path / "boot.raw").read_bytes()).status in (200, 201)
+    vm = service.create("silent", image="halts").json["id"]
     assert service.call("POST", f"/vms/{vm}/pause").status == 200
     assert service.call("GET", f"/vms/{vm}/explain").json["waiting_for"] == "somebody to resume it"
-    time.sleep(3.5)
     assert service.call("POST", f"/vms/{vm}/resume").status == 200
-    assert eventually(lambda: "boot-timeout" in [e["what"] for e in service.call("GET", f"/vms/{vm}/events").json["events"]]
-                      or service.vm(vm)["boot_completed_at"])
-    events = service.call("GET", f"/vms/{vm}/events").json["events"]
-    assert [e for e in events if e["what"] == "boot-timeout"], events
+    eventually(lambda: "boot-timeout" in [e["what"] for e in service.call("GET", f"/vms/{vm}/events").json["events"]])
+    assert service.vm(vm)["boot_completed_at"] is None
     service.stop()
     service.config["vm_boot_timeout"] = "120"
     service.start()
@@ -225,8 +221,8 @@ def test_without_an_agent_or_a_machine(service):
     assert service.call("POST", f"/vms/{vm}/start").status == 200
     service.wait_boot(vm)
     shell_in(service, vm, "(sleep 0.5; killall vmm-guest-agent) >/dev/null 2>&1 &")
-    time.sleep(2)
-    answer = service.call("POST", f"/vms/{vm}/exec", {"argv": ["true"]}, timeout=60)
+    eventually(lambda: service.call("POST", f"/vms/{vm}/exec", {"argv": ["true"]}).status == 503)
+    answer = service.call("POST", f"/vms/{vm}/exec", {"argv": ["true"]})
     assert (answer.status, answer.code) == (503, "no-agent") and answer.json["hint"]
     assert service.call("GET", f"/vms/{vm}/explain").json["agent"] == "silent"
 
@@ -235,9 +231,8 @@ def test_a_guest_deaf_to_its_button_is_asked_by_its_agent(service):
     vm = service.create("deaf").json["id"]
     service.wait_boot(vm)
     shell_in(service, vm, "killall dd")  # what listens to the power button
-    began = time.time()
-    stopped = service.call("POST", f"/vms/{vm}/stop", {"timeout_s": 20})
-    assert stopped.status == 200 and "by force" not in stopped.json["status_reason"] and time.time() - began < 18
+    stopped = service.call("POST", f"/vms/{vm}/stop", {"timeout_s": 120})
+    assert stopped.status == 200 and "by force" not in stopped.json["status_reason"], stopped
 
 
 def vmctl(service, *arguments, stdin=None, code=0, cwd=None):

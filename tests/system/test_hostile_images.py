@@ -34,7 +34,7 @@ def test_hostile_files_in_the_folder_are_listed_with_the_reason(make_service, tm
     (tmp_path / "images" / "with space.img").write_bytes(corpus.BOOT_SECTOR)
     os.mkfifo(tmp_path / "images" / "pipe.img")
     service = make_service(images_dir=tmp_path / "images", registration="open")
-    deadline = time.time() + 90
+    deadline = time.time() + 300
     while True:
         images = {i["name"]: i for i in service.call("GET", "/images?limit=1000").json["images"]}
         if all(i["status"] != "importing" for i in images.values()):

@@ -28,7 +28,7 @@ def records(service, signer=None, query=""):
 
 
 def settled(service, count, **more):
-    deadline = time.time() + 90
+    deadline = time.time() + 300
     while time.time() < deadline:
         found = records(service, **more)
         if len(found) >= count:
@@ -201,7 +201,7 @@ def test_what_a_killed_service_had_begun_is_in_the_ledger(make_service):
             service.raw("POST", "/vms", service.signed_headers("POST", "/vms", body, service.admin, timestamp_now()), body)
         except Exception:
             pass
-        service.process.wait(120)
+        service.process.wait(300)
         service.restart()
         last = records(service)[-1]
         assert (last["action"], last["outcome"]) == ("POST /vms", outcome) and last["operation"].startswith("op-"), (point, last)

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from support import console, qemu_processes
+from support import console, eventually, qemu_processes, run_state
 
 
 def test_a_machine_lives_its_whole_life(service):
@@ -122,7 +122,7 @@ def test_what_happened_while_the_service_was_away_is_found_out(service):
     client = socket.socket(socket.AF_UNIX)
     client.connect(str(service.vm_folder(off) / "serial.sock"))
     client.sendall(b"poweroff -f\n")
-    time.sleep(2)
+    eventually(lambda: run_state(service, off) == "shutdown")
     os.kill(qemu_processes(service.config["vm_dir"])[dead], signal.SIGKILL)
     client.close()
     service.start()
@@ -175,7 +175,7 @@ def test_a_disk_image_boots_by_firmware(make_service, tmp_path):
     for image in ("raw-disk", "copied"):
         vm = service.create(image, image=image, memory_mib=128).json["id"]
         log = service.vm_folder(vm) / "console.log"
-        deadline = time.time() + 90
+        deadline = time.time() + 300
         while not (log.exists() and b"BOOTED FROM DISK" in log.read_bytes()):
             assert time.time() < deadline, service.vm(vm)
             time.sleep(0.05)

@@ -35,7 +35,7 @@ class Run:
 
     def interrupt(self):
         os.killpg(self.process.pid, signal.SIGINT)
-        assert self.process.wait(120) == 0, self.output.read_text()
+        assert self.process.wait(300) == 0, self.output.read_text()
 
 
 def test_make_run_boots_a_machine_and_finds_it_again(tmp_path):
@@ -57,7 +57,7 @@ def test_make_run_boots_a_machine_and_finds_it_again(tmp_path):
         pids = qemu_processes(run_dir)
         service = int(re.search(r"kill -9 (\d+) does not", said)[1])
         os.kill(service, signal.SIGKILL)
-        second.process.wait(120)
+        second.process.wait(300)
         assert qemu_processes(run_dir) == pids
         third = Run(tmp_path, port)
         assert "found the machine first again: running" in third.wait_until_up()

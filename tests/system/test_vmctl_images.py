@@ -134,6 +134,6 @@ def test_a_bar_where_there_is_a_terminal(vmctl, tmp_path):
             said += os.read(master, 65536)
         except OSError:
             break
-    process.wait(120)
+    process.wait(300)
     assert b"sending" in said and b"%" in said and b"MiB/s" in said and b"[=" in said, said[-500:]
     vmctl.run("image", "rm", "big")
