@@ -94,7 +94,10 @@ def test_a_guest_cannot_lock_the_host_out(make_service):
 
 def test_connections_of_a_source_are_counted(make_service):
     service = make_service(api_max_connections_per_source=5)
-    held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(5)]
+    held = [http.client.HTTPConnection("127.0.0.1", service.port) for _ in range(5)]
+    for connection in held:
+        connection.request("GET", "/health")
+        assert connection.getresponse().read()
 
     def answered():
         try:
@@ -102,7 +105,7 @@ def test_connections_of_a_source_are_counted(make_service):
         except (ConnectionError, http.client.HTTPException):
             return False
 
-    assert eventually(lambda: not answered())
+    assert not answered()
     for connection in held:
         connection.close()
     assert eventually(answered)
