@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is quick to check: format, spelling, shell scripts, length of files, words that do not belong.
+# What is quick to check: format, spelling, shell scripts, length of files, words and waits that do not belong.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 failed=0
@@ -15,4 +15,10 @@ while read -r file; do
         failed=1
     fi
 done < <(git ls-files '*.cpp' '*.h' '*.py' '*.sh')
+# A wait without a read may end with nothing there; these three look again.
+if git grep -nE 'wait_(read|write|error)\b' -- 'src/*.cpp' 'src/*.h' ':!src/base/src/process.cpp' \
+    ':!src/fetch/src/upload.cpp' ':!src/http/src/session.h'; then
+    echo "a bare wait on a descriptor: read from it, or look whether it is so, as base/src/process.cpp does" >&2
+    failed=1
+fi
 exit $failed
