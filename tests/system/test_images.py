@@ -323,6 +323,11 @@ def test_what_is_dropped_into_the_folder_is_found(local, folder, tmp_path):
         assert local.create(name, image=name, start=False, disk_gib=1).status == 201
     assert {i["name"] for i in local.call("GET", "/images").json["images"]} == {*formats, "readme.txt"}
     assert local.image("readme.txt")["status"] == "refused"
+    # A folder whose files come when it has been looked at already.
+    (folder / "late").mkdir()
+    wait_image(local, "late", "refused")
+    corpus.converted(raw, folder / "late" / "disk.vmdk", "vmdk", subformat="twoGbMaxExtentFlat")
+    assert wait_image(local, "late")["format"] == "vmdk"
     # A conversion is not made again after a restart; one of a file that was still being written may be gone.
     before = local.images_left()["contents"]
     local.restart()

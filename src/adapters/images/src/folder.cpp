@@ -91,12 +91,24 @@ std::optional<Folder::Mark> Folder::mark_of(const fs::path& path, const std::vec
         return std::nullopt;
     }
     Mark mark{info.st_dev, info.st_ino, info.st_size, changed(info)};
-    for (const auto& extent : extents) {
-        if (!extent.name.empty() && ::stat((path.parent_path() / extent.name).c_str(), &info) == 0) {
+    const bool is_folder = S_ISDIR(info.st_mode);
+    const auto add = [&](const fs::path& file) {
+        if (::stat(file.c_str(), &info) == 0) {
             mark.inode ^= info.st_ino << 1;
             mark.bytes += info.st_size;
             mark.changed_ns = std::max(mark.changed_ns, changed(info));
         }
+    };
+    for (const auto& extent : extents) {
+        if (!extent.name.empty()) {
+            add(path.parent_path() / extent.name);
+        }
+    }
+    std::error_code failed;
+    for (auto file = is_folder ? fs::directory_iterator{path, failed} : fs::directory_iterator{};
+         !failed && file != fs::directory_iterator{};
+         file.increment(failed)) {
+        add(file->path());
     }
     return mark;
 }
@@ -170,6 +182,17 @@ std::map<std::string, fs::path> Folder::files() const {
     return out;
 }
 
+std::vector<fs::path> Folder::folders() const {
+    std::vector<fs::path> out;
+    std::error_code failed;
+    for (const auto& item : fs::directory_iterator{settings_.folder, failed}) {
+        if (!item.path().filename().string().starts_with('.') && item.is_directory(failed)) {
+            out.push_back(item.path());
+        }
+    }
+    return out;
+}
+
 std::vector<ports::Dropped> Folder::all() {
     const auto present = files();
     const std::lock_guard lock{mutex_};
@@ -236,7 +259,15 @@ Folder::Entry Folder::probed(const std::string& name, const fs::path& path) cons
     Entry out;
     out.file = path;
     out.shown.name = name;
+    const auto all_of_it = mark_of(path);
     const auto sound = look_at(out, path);
+    std::error_code failed;
+    if (!sound && fs::is_directory(path, failed)) {
+        // Whatever comes into it may be what it lacks.
+        out.file = path;
+        out.mark = all_of_it.value_or(Mark{});
+        out.found = {};
+    }
     out.shown.changed_at = {out.mark.changed_ns / 1'000'000};
     if (!sound) {
         const auto& error = sound.error();

@@ -22,6 +22,8 @@ public:
     // Reads the hashes that an earlier run has made, so that nothing is hashed or converted twice.
     void load();
 
+    // Folders that may be images, for whoever watches what comes into them.
+    [[nodiscard]] std::vector<std::filesystem::path> folders() const;
     std::vector<ports::Dropped> all();
     std::optional<ports::Dropped> find(const std::string& name);
     Result<void> remove(const std::string& name);
@@ -60,8 +62,8 @@ private:
         bool worked = false;
     };
 
-    // Of a file, and of a vmdk's extents beside it: what it was when it was last looked at. Nothing when it
-    // is gone.
+    // Of a file, and of a vmdk's extents beside it, or of a folder with the files in it: what it was when it
+    // was last looked at. Nothing when it is gone.
     static std::optional<Mark>
     mark_of(const std::filesystem::path& path, const std::vector<Member>& extents = {});
     [[nodiscard]] static bool settled(const Entry& entry);

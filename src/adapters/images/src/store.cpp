@@ -30,6 +30,8 @@ using namespace std::chrono_literals;
 
 constexpr auto settle_time = 200ms;  // after the last change, before the folder is looked at
 constexpr std::string_view folder_prefix = "folder-";
+constexpr std::uint32_t changes =
+    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ONLYDIR;
 
 class Store final : public ports::ImageStore {
 public:
@@ -59,8 +61,6 @@ public:
             }
         }
         const int notifier = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-        constexpr std::uint32_t changes =
-            IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ONLYDIR;
         if (notifier < 0 || ::inotify_add_watch(notifier, settings_.folder.c_str(), changes) < 0) {
             return fail(os_error("watching the image folder"));
         }
@@ -271,6 +271,11 @@ private:
         working_ = true;
         do {
             changed_ = false;
+            // Again for those that are known, which changes nothing; from here on what comes into them is
+            // told.
+            for (const auto& path : folder_.folders()) {
+                (void)::inotify_add_watch(watch_.native_handle(), path.c_str(), changes);
+            }
             co_await pause_for(settle_time);
             auto next = [this]() -> Result<Folder::Next> { return folder_.next_work(); };
             while (!leaving_->unwanted) {

@@ -90,6 +90,15 @@ TEST_F(Images, RefuseManifestsThatLeaveTheirFolderOrBreakTheCommandLine) {
     }
 }
 
+TEST_F(Images, FindWhatAFolderLackedOnceItComes) {
+    put("late/image.json", "");
+    EXPECT_EQ(store->find_dropped("late")->status, ImageStatus::refused);
+    put("late/image.json", R"({"format":1,"kind":"kernel","kernel":"k"})");
+    EXPECT_EQ(store->find_dropped("late")->reason, "k is missing");
+    put("late/k", "kernel");
+    EXPECT_EQ(store->find_dropped("late")->status, ImageStatus::ready);
+}
+
 TEST_F(Images, TellDisksApartByContent) {
     put("plain.qcow2", std::string(1024, 'x'));
     ASSERT_TRUE(create_qcow2(folder / "disk.raw", 1 << 20, {}));
