@@ -323,11 +323,7 @@ def main():
     original = service.start
 
     def start(*arguments, **keywords):
-        # The log goes to a file of its own, as in production; the port is fixed once it is known.
-        if service.config["api_port"] == "0":
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                service.config["api_port"] = str(probe.getsockname()[1])
+        # The log goes to a file of its own, as in production.
         original(*arguments, **{**keywords, "wait": False})
         service.port = int(service.config["api_port"])
         deadline = time.time() + 30

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import secrets
 import shutil
@@ -81,6 +82,26 @@ class Answer:
         return f"<{self.status} {self.body[:600]!r}>"
 
 
+_claims = []
+
+
+def own_port():
+    """A port of 127.0.0.1 that stays this process' own, also while nobody listens there: below those that the kernel hands out
+    by itself, and claimed by name among the tests that run side by side."""
+    while True:
+        port = random.randrange(10000, 32000)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0vmm-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
+
+
 class Service:
     """One vmm-service with a folder of its own."""
 
@@ -88,7 +109,7 @@ class Service:
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="vmm-"))
         self.admin = Signer()
         self.config = {
-            "api_host": "127.0.0.1", "api_port": "0", "api_workers": "2", "state_url": f"sqlite://{self.folder}/state.db",
+            "api_host": "127.0.0.1", "api_port": str(own_port()), "api_workers": "2", "state_url": f"sqlite://{self.folder}/state.db",
             "vm_dir": str(self.folder / "vm"), "images_dir": str(IMAGES), "default_image": "tiny",
             "admin_addresses": self.admin.address, "default_disk_size_gb": "1", "log_level": "debug",
             # Tests come from one address, many at once, and often with bad signatures; the limits have tests of their own.
@@ -119,8 +140,6 @@ class Service:
             found = re.search(r"listening host=\S+ port=(\d+)", text)
             if found:
                 self.port = int(found[1])
-                # The port is kept across restarts, as guests call back to it.
-                self.config["api_port"] = str(self.port)
                 return self
             if self.process.poll() is not None:
                 if fault and self.process.returncode == -signal.SIGKILL:

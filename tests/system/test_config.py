@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from support import BIN, ROOT, eventually
+from support import BIN, ROOT, eventually, own_port
 
 
 def run(*arguments, environment=None):
@@ -50,9 +50,7 @@ def test_help_names_every_key():
 
 
 def test_wait_for_waits_and_says_for_whom(make_service):
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
+    port = own_port()
     service = make_service(start=False, wait_for=f"127.0.0.1:{port}")
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from support import BIN, IMAGES, Signer, eventually
+from support import BIN, IMAGES, Signer, eventually, own_port
 
 
 def register(service, name="dev"):
@@ -163,12 +163,6 @@ def test_what_is_wrongly_configured_is_named(make_service, config, field):
 # TLS.
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def certificate(folder, name, ca=None, ip="127.0.0.1"):
     """A key and a certificate of its own, or signed by ca."""
     folder = pathlib.Path(folder)
@@ -196,7 +190,7 @@ def over_tls(service, method, target, ca, headers=None, body=None, client=None):
 
 def test_the_api_speaks_tls_and_the_guest_still_reports(make_service, tmp_path):
     cert, key = certificate(tmp_path, "one")
-    service = make_service(tls_cert=cert, tls_key=key, guest_port=free_port())
+    service = make_service(tls_cert=cert, tls_key=key, guest_port=own_port())
     assert over_tls(service, "GET", "/health", cert)[0] == 200
     body = b'{"name": "web"}'
     status, headers, text, _ = over_tls(service, "POST", "/vms", cert, service.signed_headers("POST", "/vms", body), body)
@@ -231,7 +225,7 @@ def test_the_api_speaks_tls_and_the_guest_still_reports(make_service, tmp_path):
 
 def test_a_new_certificate_is_taken_over_while_running(make_service, tmp_path):
     cert, key = certificate(tmp_path, "one")
-    service = make_service(tls_cert=cert, tls_key=key, guest_port=free_port())
+    service = make_service(tls_cert=cert, tls_key=key, guest_port=own_port())
     context = ssl.create_default_context(cafile=str(cert))
     old = http.client.HTTPSConnection("127.0.0.1", service.port, context=context, timeout=300)
     old.request("GET", "/health")
@@ -260,7 +254,7 @@ def test_clients_may_have_to_show_a_certificate(make_service, tmp_path):
     cert, key = certificate(tmp_path, "server")
     certificate(tmp_path, "ca")
     good, bad = certificate(tmp_path, "good", ca="ca"), certificate(tmp_path, "bad")
-    service = make_service(tls_cert=cert, tls_key=key, guest_port=free_port(), tls_client_ca=tmp_path / "ca.pem")
+    service = make_service(tls_cert=cert, tls_key=key, guest_port=own_port(), tls_client_ca=tmp_path / "ca.pem")
     assert over_tls(service, "GET", "/health", cert, client=good)[0] == 200
     for client in (None, bad):
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):

@@ -2,19 +2,12 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
 
-from support import ROOT, qemu_processes
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+from support import ROOT, own_port, qemu_processes
 
 
 class Run:
@@ -41,7 +34,7 @@ class Run:
 def test_make_run_boots_a_machine_and_finds_it_again(tmp_path):
     if not os.access(ROOT / "build/release/bin/vmm-service", os.X_OK):
         pytest.skip("make run starts the release build, which is not there")
-    port, run_dir = free_port(), tmp_path / "run/vm"
+    port, run_dir = str(own_port()), tmp_path / "run/vm"
     first = Run(tmp_path, port)
     try:
         said = first.wait_until_up()

@@ -75,7 +75,7 @@ int pidfd_open(pid_t pid) {
 // wait on; a bare wait ends.
 bool has_ended(const Process& process) {
     pollfd state{process.pidfd.get(), POLLIN, 0};
-    return ::poll(&state, 1, 0) != 0;
+    return ::poll(&state, 1, 0) > 0;
 }
 
 }  // namespace
