@@ -49,6 +49,14 @@ def test_help_names_every_key():
             assert "--" + line.split(" = ")[0].replace("_", "-") in text
 
 
+def test_a_port_that_becomes_free_is_waited_for(make_service):
+    """As a killed service's is, once its last child runs its program."""
+    service = make_service(start=False)
+    held = socket.create_server(("127.0.0.1", int(service.config["api_port"])))
+    threading.Timer(0.3, held.close).start()
+    service.start()
+
+
 def test_wait_for_waits_and_says_for_whom(make_service):
     port = own_port()
     service = make_service(start=False, wait_for=f"127.0.0.1:{port}")

@@ -120,6 +120,10 @@ std::optional<Error> reading_problem(const boost::system::error_code& failed) {
 
 namespace {
 
+// Tries, not a time: a host that stands still holds up the child, too.
+constexpr int port_tries = 300;
+constexpr std::chrono::milliseconds port_pause{10};
+
 using tcp = asio::ip::tcp;
 using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
 using Encrypted = asio::ssl::stream<Socket>;
@@ -357,6 +361,17 @@ private:
     std::thread thread_;
 };
 
+// Waits a little for a service that was killed: its last child has its port, too, until it runs its program.
+boost::system::error_code bind_patiently(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
+    boost::system::error_code failed;
+    acceptor.bind(endpoint, failed);
+    for (int tries = 1; failed == asio::error::address_in_use && tries < port_tries; ++tries) {
+        std::this_thread::sleep_for(port_pause);
+        acceptor.bind(endpoint, failed);
+    }
+    return failed;
+}
+
 class RealServer final : public Server {
 public:
     Result<void> bind(const ServerSettings& settings) {
@@ -373,7 +388,7 @@ public:
         tcp::acceptor probe{probe_loop};
         probe.open(tcp::endpoint{address, settings.port}.protocol(), failed);
         probe.set_option(tcp::acceptor::reuse_address{true}, failed);
-        probe.bind({address, settings.port}, failed);
+        failed = bind_patiently(probe, {address, settings.port});
         if (failed) {
             return fail(Error{
                 Code::unavailable,

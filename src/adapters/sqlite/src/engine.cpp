@@ -15,7 +15,8 @@ namespace {
 
 constexpr int layout_version = 1;
 // How long a database may stay locked: as long as a killed service's last child takes to become a program.
-constexpr auto lock_patience = std::chrono::seconds{3};
+// Tries, not a time: a host that stands still holds up the child, too.
+constexpr int lock_tries = 300;
 constexpr auto lock_pause = std::chrono::milliseconds{10};
 // Above every number that a child's own descriptors get, so that it holds the lock until it runs a program.
 constexpr int lock_number = 64;
@@ -23,9 +24,8 @@ constexpr int wal_pages = 1000;  // after which SQLite moves the log into the da
 
 // Waits a little for whoever has it.
 bool take_lock(int file) {
-    const auto until = std::chrono::steady_clock::now() + lock_patience;
-    while (::flock(file, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() > until) {
+    for (int tries = 1; ::flock(file, LOCK_EX | LOCK_NB) != 0; ++tries) {
+        if (errno != EWOULDBLOCK || tries == lock_tries) {
             return false;
         }
         std::this_thread::sleep_for(lock_pause);
