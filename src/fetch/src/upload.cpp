@@ -97,11 +97,14 @@ Task<bool> spared(beast::tcp_stream& stream, beast::flat_buffer& buffer, Origin 
     // A wait may end with nothing there to read.
     while (failed == asio::error::would_block) {
         const auto [waited] = co_await stream.socket().async_wait(tcp::socket::wait_read, as_value);
-        if (waited || silence.expiry() <= std::chrono::steady_clock::now()) {
+        if (!waited) {
+            count = stream.socket().receive(asio::buffer(peeked), tcp::socket::message_peek, failed);
+        }
+        const bool silent = failed == asio::error::would_block;
+        if (waited || (silent && silence.expiry() <= std::chrono::steady_clock::now())) {
             *waits = false;
             co_return false;
         }
-        count = stream.socket().receive(asio::buffer(peeked), tcp::socket::message_peek, failed);
     }
     *waits = false;
     silence.cancel();
