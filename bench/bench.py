@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import platform
-import signal
 import socket
 import statistics
 import subprocess

@@ -2,9 +2,8 @@
 import concurrent.futures
 import json
 import re
-import time
 
-from support import Service, Signer, timestamp_now
+from support import Signer
 
 
 def define(service, name, signer=None, **fields):

@@ -2,7 +2,6 @@
 import hashlib
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from support import IMAGES, Service, Signer
+from support import IMAGES, Signer
 
 
 def connect(service, timeout=300):

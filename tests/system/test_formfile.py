@@ -6,15 +6,13 @@ import contextlib
 import io
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import tarfile
-import time
 
 import pytest
 from mesh import ADDRESS, Mesh
-from support import BIN, ROOT, Service, Signer, eventually, shell_in
+from support import BIN, ROOT, Service, eventually, shell_in
 
 
 def clean(service):

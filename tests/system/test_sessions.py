@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from support import BIN, ROOT, Service, Signer, eventually, keccak256, message_of, timestamp_now
+from support import BIN, ROOT, Signer, eventually
 
 
 def register(service, name="dev"):
