@@ -2,10 +2,12 @@
 machine is stuck. In a network namespace of this process' own."""
 import netns  # first: everything below lives in its namespace
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
+import threading
 
 import corpus
 import pytest
@@ -233,6 +235,49 @@ def test_a_guest_deaf_to_its_button_is_asked_by_its_agent(service):
     shell_in(service, vm, "killall dd")  # what listens to the power button
     stopped = service.call("POST", f"/vms/{vm}/stop", {"timeout_s": 120})
     assert stopped.status == 200 and "by force" not in stopped.json["status_reason"], stopped
+
+
+def test_a_copy_of_its_disk_holds_a_guest_up_but_refuses_nothing(service, vm):
+    """Between freeze and thaw the guest's agent refuses programs and files; who asks for them waits instead."""
+    said, failed, stop = [], [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            try:
+                said.append(shell_in(service, vm["id"], "echo ok")[1])
+            except AssertionError as wrong:
+                failed.append(wrong)
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for one in asking:
+        one.start()
+    try:
+        for number in range(6):
+            made = service.call("POST", f"/vms/{vm['id']}/clone", {"name": f"copy-{number}"})
+            assert made.status == 201, made
+            assert service.call("DELETE", f"/vms/{made.json['id']}").status in (200, 204)
+    finally:
+        stop.set()
+        for one in asking:
+            one.join()
+    assert not failed and set(said) == {"ok\n"}
+
+
+def test_a_service_killed_while_a_guest_is_frozen_thaws_it(service, vm):
+    """The next service takes the clone up again, so it thaws, freezes and thaws."""
+    mark = service.vm_folder(vm["id"]) / "frozen"
+    for number in range(2):
+        service.restart(fault="copy.frozen")
+        with contextlib.suppress(OSError):
+            service.call("POST", f"/vms/{vm['id']}/clone", {"name": f"torn-{number}"})
+        assert service.process.wait(300) == -signal.SIGKILL
+        assert mark.exists()
+        service.restart()
+        assert run_in(service, vm["id"], "echo", "thawed") == (0, "thawed\n"), "at once"
+        eventually(lambda: not mark.exists())
+        eventually(lambda: service.call("GET", f"/vms/{vm['id']}/explain").json["agent"] == "answers")
+        torn = eventually(lambda: service.call("GET", f"/vms?name=torn-{number}").json["vms"])
+        eventually(lambda: service.call("DELETE", f"/vms/{torn[0]['id']}").status in (200, 204))
 
 
 def vmctl(service, *arguments, stdin=None, code=0, cwd=None):

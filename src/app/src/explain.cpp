@@ -96,8 +96,17 @@ Task<Explanation> Guests::explain(domain::Caller caller, std::string id) {
     // Last, as it takes its time; the machine may change meanwhile.
     if (vm.status == Status::running && machine->instance()) {
         const auto guest = machine->instance()->agent();
-        const auto answer = co_await guest->ping(agent_limit);
-        out.agent = answer ? "answers" : "silent";
+        if (guest->frozen()) {
+            out.agent = "frozen";
+            out.problems.emplace_back(
+                "the guest's file systems are stopped for a copy of its disk until its agent says that they "
+                "go "
+                "on; it is asked again and again"
+            );
+        } else {
+            const auto answer = co_await guest->ping(agent_limit);
+            out.agent = answer ? "answers" : "silent";
+        }
     }
     std::erase(out.advice, "");
     co_return out;

@@ -14,6 +14,7 @@ using domain::Power;
 using domain::Status;
 using ports::RunState;
 using Remains = ports::Hypervisor::Remains;
+using namespace std::chrono_literals;
 
 // A job that has taken the service down with it this often is not taken up again.
 constexpr int most_attempts = 3;
@@ -55,7 +56,9 @@ Task<RunState> Machine::adopt() {
     auto state = co_await instance_->state();
     if (state) {
         co_await recover_nics();
-        thaw_again();
+        if (instance_->agent()->frozen()) {
+            thaw_again();
+        }
         if (vm_.boot_completed_at) {
             co_await wipe_seed();
         } else {
@@ -136,19 +139,20 @@ void Machine::await_room() {
     }(shared_from_this()));
 }
 
-// An interruption may have left the guest's file systems frozen.
+// A freeze that a killed service, or a guest too slow to answer, has left: the guest is asked until it says
+// that its file systems go on.
 void Machine::thaw_again() {
-    if (!vm_.boot_completed_at) {
-        return;
-    }
     world_.jobs.spawn(
         vm_.id + " thaw",
-        [](std::shared_ptr<ports::GuestAgent> guest) -> asio::awaitable<void> {
-            const auto answers = co_await guest->ping(std::chrono::seconds{2});
-            if (answers) {
-                (void)co_await guest->thaw();
+        [](std::shared_ptr<Machine> self, std::shared_ptr<ports::GuestAgent> guest) -> asio::awaitable<void> {
+            while (guest->frozen() && self->instance_ && self->instance_->agent() == guest) {
+                const auto thawed = co_await guest->thaw();
+                if (!thawed) {
+                    spdlog::warn("cannot thaw vm={} error=\"{}\"", self->vm_.id, thawed.error().message());
+                    co_await pause_for(1s);
+                }
             }
-        }(instance_->agent())
+        }(shared_from_this(), instance_->agent())
     );
 }
 

@@ -17,6 +17,8 @@
 namespace vmm::guest_agent {
 namespace {
 
+bool is_frozen = false;
+
 Outcome os_info() {
     utsname names{};
     ::uname(&names);
@@ -84,12 +86,28 @@ Outcome sync(const json::Value& arguments) {
     return std::to_string(id);
 }
 
+// Everything is in memory, so there is nothing whose writes must stop; but between freeze and thaw this agent
+// refuses what QEMU's would.
+Outcome freeze_or_thaw(std::string_view command) {
+    is_frozen = command == "guest-fsfreeze-freeze";
+    return "0";
+}
+
 Outcome run(std::string_view command, const json::Value& arguments) {
     if (command == "guest-sync" || command == "guest-sync-delimited") {
         return sync(arguments);
     }
     if (command == "guest-ping") {
         return "{}";
+    }
+    if (command == "guest-fsfreeze-freeze" || command == "guest-fsfreeze-thaw") {
+        return freeze_or_thaw(command);
+    }
+    if (is_frozen) {
+        return fail(
+            Code::conflict,
+            "Command " + std::string{command} + " has been disabled: the agent is in frozen state"
+        );
     }
     if (command == "guest-get-osinfo") {
         return os_info();
@@ -120,10 +138,6 @@ Outcome run(std::string_view command, const json::Value& arguments) {
     }
     if (command == "guest-ssh-add-authorized-keys") {
         return add_ssh_keys(arguments);
-    }
-    // Everything is in memory: there is nothing whose writes must stop.
-    if (command == "guest-fsfreeze-freeze" || command == "guest-fsfreeze-thaw") {
-        return "0";
     }
     if (command == "guest-shutdown") {
         return shut_down();

@@ -1,5 +1,6 @@
 #include "agent.h"
 
+#include "vmm/base/files.h"
 #include "vmm/base/ids.h"
 #include "vmm/base/text.h"
 #include "vmm/json/write.h"
@@ -21,6 +22,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t longest_line = 16 << 20;
 constexpr auto answer_limit = 10s;
 constexpr auto freeze_limit = 30s;
+constexpr std::string_view refused = "agent-refused";
 
 using json::list;
 using json::text;
@@ -43,6 +45,10 @@ std::string shown(std::string_view said) {
         out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
     }
     return out;
+}
+
+std::filesystem::path mark_of(const std::filesystem::path& socket) {
+    return socket.parent_path() / "frozen";
 }
 
 bool is_local(std::string_view address) {
@@ -76,7 +82,25 @@ std::vector<ports::GuestInterface> interfaces_in(const json::Value& said) {
 }  // namespace
 
 Agent::Agent(asio::any_io_executor executor, std::filesystem::path socket)
-    : executor_{executor}, path_{std::move(socket)}, socket_{executor} {}
+    : executor_{executor}, path_{std::move(socket)}, socket_{executor} {
+    std::error_code ignored;
+    frozen_ = std::filesystem::exists(mark_of(path_), ignored);
+}
+
+void Agent::reset() {
+    forget_freeze();
+}
+
+void Agent::close() {
+    freezer_.reset();
+    disconnect();
+}
+
+void Agent::forget_freeze() {
+    std::error_code ignored;
+    std::filesystem::remove(mark_of(path_), ignored);
+    frozen_ = false;
+}
 
 void Agent::disconnect() {
     boost::system::error_code ignored;
@@ -94,7 +118,7 @@ Task<void> Agent::send(std::string said) {
     co_return Result<void>{};
 }
 
-Task<std::string> Agent::line(std::chrono::steady_clock::time_point until) {
+Task<std::string> Agent::line(Instant until) {
     asio::steady_timer deadline{executor_, until};
     deadline.async_wait([weak = weak_from_this()](const boost::system::error_code& stopped) {
         if (const auto self = weak.lock(); self && !stopped) {
@@ -116,7 +140,7 @@ Task<std::string> Agent::line(std::chrono::steady_clock::time_point until) {
 }
 
 // Connects and finds the place in the conversation where nobody else's answers are left.
-Task<void> Agent::connect(std::chrono::steady_clock::time_point until) {
+Task<void> Agent::connect(Instant until) {
     disconnect();
     const SocketPath name{path_};
     const asio::local::stream_protocol::endpoint endpoint{name.text()};
@@ -145,6 +169,14 @@ Task<json::Value> Agent::ask(std::string command, std::string arguments, std::ch
     const auto self = shared_from_this();
     const auto turn = co_await turns_.take();
     const auto until = std::chrono::steady_clock::now() + limit;
+    // Left by a service that was killed, or by a guest that was too slow to answer.
+    if (frozen_) {
+        CO_CHECK(co_await thaw_in_turn(until));
+    }
+    co_return co_await ask_in_turn(std::move(command), std::move(arguments), until);
+}
+
+Task<json::Value> Agent::ask_in_turn(std::string command, std::string arguments, Instant until) {
     if (!synced_) {
         CO_CHECK(co_await connect(until));
     }
@@ -164,7 +196,7 @@ Task<json::Value> Agent::ask(std::string command, std::string arguments, std::ch
             Code::unavailable,
             "the guest's agent refused " + command + ": " + shown(error->text_or("desc", ""))
         }
-                           .with_slug("agent-refused"));
+                           .with_slug(refused));
     }
     if (auto* out = value->find("return")) {
         co_return *out;
@@ -250,8 +282,7 @@ Task<std::string> Agent::read(std::int64_t handle, std::size_t bytes) {
     );
     auto data = from_base64(said.text_or("buf-b64", ""));
     if (!data || data->size() > bytes) {
-        co_return fail(Error{Code::unavailable, "the guest's agent sent no base 64"}.with_slug("agent-refused"
-        ));
+        co_return fail(Error{Code::unavailable, "the guest's agent sent no base 64"}.with_slug(refused));
     }
     co_return *std::move(data);
 }
@@ -268,9 +299,7 @@ Task<void> Agent::write(std::int64_t handle, std::string bytes) {
         );
         const auto count = number(said.find("count"));
         if (!count || *count <= 0 || static_cast<std::size_t>(*count) > bytes.size()) {
-            co_return fail(
-                Error{Code::unavailable, "the guest's agent wrote nothing"}.with_slug("agent-refused")
-            );
+            co_return fail(Error{Code::unavailable, "the guest's agent wrote nothing"}.with_slug(refused));
         }
         bytes.erase(0, static_cast<std::size_t>(*count));
     }
@@ -283,12 +312,42 @@ Task<void> Agent::close(std::int64_t handle) {
 }
 
 Task<void> Agent::freeze() {
-    CO_CHECK(co_await ask("guest-fsfreeze-freeze", "", freeze_limit));
+    const auto self = shared_from_this();
+    auto turn = co_await turns_.take();
+    CO_CHECK(write_file(mark_of(path_), "", 0600));
+    frozen_ = true;
+    const auto done =
+        co_await ask_in_turn("guest-fsfreeze-freeze", "", std::chrono::steady_clock::now() + freeze_limit);
+    if (!done) {
+        // Without an answer it may still come to it.
+        if (done.error().slug() == refused) {
+            forget_freeze();
+        }
+        co_return fail(done.error());
+    }
+    freezer_.emplace(std::move(turn));
     co_return Result<void>{};
 }
 
 Task<void> Agent::thaw() {
-    CO_CHECK(co_await ask("guest-fsfreeze-thaw", "", freeze_limit));
+    const auto self = shared_from_this();
+    auto turn = freezer_ ? *std::move(freezer_) : co_await turns_.take();
+    freezer_.reset();
+    if (frozen_) {
+        CO_CHECK(co_await thaw_in_turn(std::chrono::steady_clock::now() + freeze_limit));
+    }
+    co_return Result<void>{};
+}
+
+Task<void> Agent::thaw_in_turn(Instant until) {
+    const auto done = co_await ask_in_turn("guest-fsfreeze-thaw", "", until);
+    // One that refuses would refuse again.
+    if (done || done.error().slug() == refused) {
+        forget_freeze();
+    }
+    if (!done) {
+        co_return fail(done.error());
+    }
     co_return Result<void>{};
 }
 

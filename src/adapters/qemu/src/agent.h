@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace vmm::qemu {
@@ -16,6 +17,9 @@ namespace vmm::qemu {
 // The QEMU guest agent's protocol over a machine's agent.sock. Connects when it is first asked; after a
 // missed deadline it begins anew, so that a late answer is never taken for another's. Keep it in a
 // shared_ptr.
+//
+// A freeze leaves the file "frozen" beside the socket until the guest has said that it is over, so that
+// whoever takes the machine over knows of it.
 class Agent final : public ports::GuestAgent, public std::enable_shared_from_this<Agent> {
 public:
     Agent(asio::any_io_executor executor, std::filesystem::path socket);
@@ -30,24 +34,38 @@ public:
     Task<void> close(std::int64_t handle) override;
     Task<void> freeze() override;
     Task<void> thaw() override;
+
+    [[nodiscard]] bool frozen() const override { return frozen_; }
+
     Task<void> add_ssh_keys(std::string user, std::vector<std::string> keys) override;
     Task<void> shut_down() override;
 
-    // Ends the connection and whoever waits on it.
-    void disconnect();
+    // The guest begins anew: no freeze outlives that.
+    void reset();
+
+    // The machine has ended, or is somebody else's to look after: ends the connection and whoever waits.
+    void close();
 
 private:
+    using Instant = std::chrono::steady_clock::time_point;
+
     Task<json::Value> ask(std::string command, std::string arguments, std::chrono::milliseconds limit);
-    Task<void> connect(std::chrono::steady_clock::time_point until);
-    Task<std::string> line(std::chrono::steady_clock::time_point until);
+    Task<json::Value> ask_in_turn(std::string command, std::string arguments, Instant until);
+    Task<void> thaw_in_turn(Instant until);
+    void forget_freeze();
+    void disconnect();
+    Task<void> connect(Instant until);
+    Task<std::string> line(Instant until);
     Task<void> send(std::string text);
 
     asio::any_io_executor executor_;
     std::filesystem::path path_;
     asio::local::stream_protocol::socket socket_;
     std::string buffer_;
-    Slots turns_{1};
     bool synced_ = false;
+    bool frozen_ = false;
+    Slots turns_{1};
+    std::optional<Slots::Held> freezer_;  // the turn of whoever has frozen the guest, until it thaws it
 };
 
 }  // namespace vmm::qemu

@@ -107,7 +107,8 @@ public:
         if (had_sockets) {
             CO_CHECK(co_await end_nameless(id));
         }
-        for (const auto* name : {"qmp.sock", "serial.sock", "console.sock", "agent.sock", "boot.cfg"}) {
+        for (const auto* name :
+             {"qmp.sock", "serial.sock", "console.sock", "agent.sock", "frozen", "boot.cfg"}) {
             fs::remove(where / name, ignored);
         }
         if (remains == Remains::nothing) {
@@ -168,6 +169,7 @@ private:
         CO_CHECK(write_file(config, boot_config(settings_, plan, calibrate ? tsc_khz() : std::nullopt), 0600)
         );
         fs::remove(where / "qemu.log", failed);
+        fs::remove(where / "frozen", failed);
         const Fd log{::open((where / "qemu.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
         if (!log) {
             co_return fail(os_error("making the machine's log"));

@@ -76,7 +76,7 @@ QemuInstance::~QemuInstance() {
         console_->close();
     }
     if (agent_) {
-        agent_->disconnect();
+        agent_->close();
     }
 }
 
@@ -239,8 +239,13 @@ void QemuInstance::on_event(const std::string& name, const json::Value& data) {
         awaited_.happened = true;
         awaited_.error = data.text_or("error", "");
         happened_.expires_at(asio::steady_timer::time_point::min());
-    } else if (name == "RESET" && reason == "guest-reset" && events_.reset) {
-        events_.reset();
+    } else if (name == "RESET") {
+        if (agent_) {
+            agent_->reset();
+        }
+        if (reason == "guest-reset" && events_.reset) {
+            events_.reset();
+        }
     }
 }
 
@@ -257,7 +262,7 @@ asio::awaitable<void> QemuInstance::watch() {
         console_->close();
     }
     if (agent_) {
-        agent_->disconnect();
+        agent_->close();
     }
     gone_.expires_at(asio::steady_timer::time_point::min());
     happened_.expires_at(asio::steady_timer::time_point::min());

@@ -105,6 +105,8 @@ public:
 
     Task<void> thaw() override { co_return none(); }
 
+    [[nodiscard]] bool frozen() const override { return false; }
+
     Task<void> add_ssh_keys(std::string, std::vector<std::string>) override { co_return none(); }
 
     Task<void> shut_down() override { co_return none(); }

@@ -87,7 +87,7 @@ struct Explanation {
     std::string last_console_line;
     std::vector<std::string> advice;
     std::vector<std::string> problems;
-    std::string agent;  // "answers", "silent" or "not asked"
+    std::string agent;  // "answers", "silent", "frozen" or "not asked"
 };
 
 // What callers may do inside guests. conflict "machine-not-running", unavailable "no-agent".

@@ -55,9 +55,11 @@ public:
     virtual Task<void> write(std::int64_t handle, std::string bytes) = 0;
     virtual Task<void> close(std::int64_t handle) = 0;
 
-    // Stops writes to the guest's file systems, and lets them go on.
+    // Stops writes to the guest's file systems, and lets them go on. Between the two, whatever else is asked
+    // waits. A guest that does not answer may be left frozen: what is asked next thaws it first.
     virtual Task<void> freeze() = 0;
     virtual Task<void> thaw() = 0;
+    [[nodiscard]] virtual bool frozen() const = 0;
 
     virtual Task<void> add_ssh_keys(std::string user, std::vector<std::string> keys) = 0;
     virtual Task<void> shut_down() = 0;
