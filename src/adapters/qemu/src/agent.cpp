@@ -314,10 +314,14 @@ Task<void> Agent::close(std::int64_t handle) {
 Task<void> Agent::freeze() {
     const auto self = shared_from_this();
     auto turn = co_await turns_.take();
+    const auto until = std::chrono::steady_clock::now() + freeze_limit;
+    // One that is still frozen would refuse.
+    if (frozen_) {
+        CO_CHECK(co_await thaw_in_turn(until));
+    }
     CO_CHECK(write_file(mark_of(path_), "", 0600));
     frozen_ = true;
-    const auto done =
-        co_await ask_in_turn("guest-fsfreeze-freeze", "", std::chrono::steady_clock::now() + freeze_limit);
+    const auto done = co_await ask_in_turn("guest-fsfreeze-freeze", "", until);
     if (!done) {
         // Without an answer it may still come to it.
         if (done.error().slug() == refused) {
@@ -331,7 +335,11 @@ Task<void> Agent::freeze() {
 
 Task<void> Agent::thaw() {
     const auto self = shared_from_this();
-    auto turn = freezer_ ? *std::move(freezer_) : co_await turns_.take();
+    if (!freezer_) {
+        auto taken = co_await turns_.take();
+        freezer_.emplace(std::move(taken));
+    }
+    const auto turn = *std::move(freezer_);
     freezer_.reset();
     if (frozen_) {
         CO_CHECK(co_await thaw_in_turn(std::chrono::steady_clock::now() + freeze_limit));

@@ -68,7 +68,9 @@ private:
             return "{\"return\":" + line.substr(at, line.find('}') - at) + "}\n";
         }
         heard.emplace_back(command);
-        if (command == "guest-fsfreeze-freeze" && !without_freeze) {
+        const bool refuses = frozen ? command != "guest-ping" && command != "guest-fsfreeze-thaw"
+                                    : without_freeze && command == "guest-fsfreeze-freeze";
+        if (command == "guest-fsfreeze-freeze" && !refuses) {
             frozen = true;
         }
         if (deaf > 0) {
@@ -78,8 +80,7 @@ private:
         if (command == "guest-fsfreeze-thaw") {
             frozen = false;
         }
-        const bool harmless = command == "guest-ping" || command.starts_with("guest-fsfreeze-");
-        if ((frozen && !harmless) || (without_freeze && command == "guest-fsfreeze-freeze")) {
+        if (refuses) {
             return "{\"error\":{\"desc\":\"disabled\"}}\n";
         }
         return command == "guest-exec" ? "{\"return\":{\"pid\":7}}\n" : "{\"return\":{}}\n";
@@ -164,6 +165,19 @@ TEST_F(AgentTest, WhoeverTakesAFrozenGuestOverThawsItBeforeItAsks) {
         EXPECT_TRUE(co_await next->exec(program()));
         EXPECT_EQ(guest_.heard, (std::vector<std::string>{"guest-fsfreeze-thaw", "guest-exec"}));
         EXPECT_FALSE(guest_.marked() || connect()->frozen());
+    });
+}
+
+TEST_F(AgentTest, AFrozenGuestIsFrozenAnew) {
+    run([&]() -> asio::awaitable<void> {
+        const auto first = connect();
+        EXPECT_TRUE(co_await first->freeze());
+        first->close();
+        const auto next = connect();
+        EXPECT_TRUE(co_await next->freeze());
+        EXPECT_TRUE(guest_.frozen && guest_.marked());
+        EXPECT_TRUE(co_await next->thaw());
+        EXPECT_FALSE(guest_.frozen || guest_.marked());
     });
 }
 
