@@ -244,14 +244,48 @@ def test_ports_of_machines_in_the_user_network(service):
     assert netns.run("sh", "-c", "curl -s -m 2 http://127.0.0.1:18090/ || echo gone") == "gone\n"
 
 
-CRASHES = ["network.before-intent", "network.after-intent", "network.removed", "interface.plugged", "network-change.before-intent",
+def test_a_dnsmasq_that_does_not_run_is_tried_again_until_it_does(service, tmp_path):
+    broken, program = tmp_path / "broken", tmp_path / "dnsmasq"
+    program.write_text(f"#!/bin/sh\n[ -e {broken} ] && echo it is broken && exit 2\nexec dnsmasq \"$@\"\n")
+    program.chmod(0o755)
+    tmp_path.chmod(0o755)
+    service.stop()
+    service.config["dnsmasq_binary"] = program
+    service.start()
+
+    def networks():
+        return service.call("GET", "/health").json["checks"]["networks"]
+
+    broken.touch()
+    refused = service.call("POST", "/networks", {"name": "lab"})
+    assert (refused.status, refused.code) == (503, "network-failed") and "it is broken" in refused.json["detail"], refused
+    assert "lab" not in netns.links() and not (service.vm_folder("networks") / "lab").exists()
+    broken.unlink()
+    network(service, name="lab")
+    before = netns.servers(service.config["vm_dir"])
+    broken.touch()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: networks()["detail"].count("it is broken") == 2)
+    service.restart()
+    assert networks()["status"] == "degraded" and networks()["detail"].count("it is broken") == 2, networks()
+    assert "it is broken" in json.dumps(service.call("GET", "/networks/lab").json)
+    broken.unlink()
+    eventually(lambda: networks()["status"] == "healthy")
+    assert len(netns.servers(service.config["vm_dir"])) == 2
+    broken.touch()
+    assert service.call("DELETE", "/networks/lab").status == 204
+    eventually(lambda: not netns.servers(service.config["vm_dir"]) and not (service.vm_folder("networks") / "lab").exists())
+
+
+CRASHES = ["network.before-intent", "network.after-intent", "network.removed", "dnsmasq.spawned", "interface.plugged", "network-change.before-intent",
            "network-change.after-intent"]
 
 
 @pytest.mark.parametrize("point", CRASHES)
 def test_kill_at_each_step_leaves_a_host_that_fits_the_record(service, point):
     vm = None
-    if not point.startswith("network."):
+    if not point.startswith(("network.", "dnsmasq.")):
         network(service, name="lab")
         vm = service.create("one", networks=[{"network": "lab"}], start=point == "interface.plugged").json["id"]
         network(service, name="second")
@@ -275,6 +309,7 @@ def test_kill_at_each_step_leaves_a_host_that_fits_the_record(service, point):
     assert eventually(lambda: {n for n in netns.links() if n in ("lab", "second", "doomed", "fresh")} == names)
     folders = {p.name for p in service.vm_folder("networks").iterdir()} - {"+resolver"} if names else set()
     assert folders == names
+    assert eventually(lambda: len(netns.servers(service.config["vm_dir"])) == (len(names) + 1 if names else 0)), "each once"
     if vm:
         record = service.vm(vm)
         plugged = {name for name in netns.links() if name.startswith("v" + vm[-12:])}

@@ -1,5 +1,6 @@
 #include "dnsmasq.h"
 
+#include "vmm/base/fault.h"
 #include "vmm/base/files.h"
 #include "vmm/base/text.h"
 
@@ -22,6 +23,8 @@ using namespace std::chrono_literals;
 
 constexpr auto settle_time = 30ms;  // in which a server that cannot run ends
 constexpr auto end_limit = 5s;
+constexpr std::chrono::milliseconds shortest_pause = 20ms;  // before it is started again
+constexpr std::chrono::milliseconds longest_pause = 5s;
 
 std::string mask_of(const domain::Range4& range) {
     return domain::text(domain::Ip4{range.prefix == 0 ? 0 : ~0U << (32 - range.prefix)});
@@ -54,8 +57,22 @@ std::string settle_user(const fs::path& folder) {
             return name;
         }
     }
-    spdlog::warn("dnsmasq runs as root, because its user cannot reach the folder folder={}", folder.string());
     return "root";
+}
+
+// The name of the server's folder; empty for other processes. Its arguments name a file in it.
+std::string server_of(pid_t pid, const fs::path& folders) {
+    const auto arguments = read_file("/proc/" + std::to_string(pid) + "/cmdline", 1 << 16);
+    if (!arguments || !arguments->contains("--keep-in-foreground")) {
+        return "";
+    }
+    const auto start = "=" + folders.string() + "/";
+    const auto at = arguments->find(start);
+    if (at == std::string::npos) {
+        return "";
+    }
+    const auto name = arguments->substr(at + start.size());
+    return name.substr(0, name.find('/'));
 }
 
 }  // namespace
@@ -126,7 +143,7 @@ resolver_arguments(const fs::path& folder, std::uint16_t port, const std::vector
         "--conf-file=/dev/null",
         "--keep-in-foreground",
         "--log-facility=-",
-        "--pid-file=" + (folder / "own.pid").string(),
+        "--pid-file=" + (folder / "pid").string(),
         "--port=" + std::to_string(port),
         "--listen-address=127.0.0.1",
         "--bind-interfaces",
@@ -170,41 +187,74 @@ std::vector<ports::Lease> read_leases(std::string_view text) {
     return out;
 }
 
-Dnsmasq::Dnsmasq(asio::any_io_executor executor, std::string program, fs::path folder)
-    : executor_{std::move(executor)}, program_{std::move(program)}, folder_{std::move(folder)} {}
-
-Task<void> Dnsmasq::start(std::vector<std::string> arguments) {
-    arguments_ = std::move(arguments);
-    wanted_ = true;
-    co_return co_await launch();
+std::map<std::string, std::vector<pid_t>> find_servers(const fs::path& folders) {
+    std::map<std::string, std::vector<pid_t>> found;
+    std::error_code failed;
+    for (const auto& entry : fs::directory_iterator{"/proc", failed}) {
+        if (const auto pid = parse_number<pid_t>(entry.path().filename().string())) {
+            if (const auto name = server_of(*pid, folders); !name.empty()) {
+                found[name].push_back(*pid);
+            }
+        }
+    }
+    return found;
 }
 
-// The process of an earlier run of the service, or of this one: known by its pid file and its arguments.
-Task<void> Dnsmasq::end_earlier() {
-    const auto text = read_file(folder_ / "dnsmasq.pid", 32);
-    const auto pid = text ? parse_number<pid_t>(trim(*text)) : std::nullopt;
-    if (!pid) {
-        co_return Result<void>{};
+Dnsmasq::Dnsmasq(
+    asio::any_io_executor executor,
+    std::string program,
+    fs::path folder,
+    std::vector<pid_t> earlier
+)
+    : executor_{std::move(executor)},
+      program_{std::move(program)},
+      folder_{std::move(folder)},
+      earlier_{std::move(earlier)} {}
+
+asio::awaitable<void> Dnsmasq::start(std::vector<std::string> arguments) {
+    const auto self = shared_from_this();
+    arguments_ = std::move(arguments);
+    wanted_ = true;
+    pause_ = shortest_pause;
+    const auto number = ++launches_;
+    const auto launched = co_await launch(number);
+    if (!launched && !superseded(number)) {
+        note(number, launched.error());
+        asio::co_spawn(executor_, [self, number] { return self->persist(number); }, asio::detached);
     }
-    const auto process = open_process(*pid);
-    const auto arguments = read_file("/proc/" + std::to_string(*pid) + "/cmdline", 1 << 16);
-    if (process.pidfd && arguments && arguments->contains(folder_.string() + "/")) {
+}
+
+// Those of an earlier run of the service, and our own.
+asio::awaitable<void> Dnsmasq::end_running() {
+    const auto self = shared_from_this();
+    for (const auto pid : std::exchange(earlier_, {})) {
+        const auto process = open_process(pid);
+        // Looked at after the descriptor is held: from here on the number cannot be another's.
+        if (process.pidfd && server_of(pid, folder_.parent_path()) == folder_.filename()) {
+            kill(process);
+            (void)co_await gone_within(process, end_limit);
+        }
+    }
+    if (const auto process = std::exchange(process_, {}); process.pidfd) {
         kill(process);
         (void)co_await gone_within(process, end_limit);
         (void)reap(process);
     }
-    co_return Result<void>{};
 }
 
-Task<void> Dnsmasq::launch() {
+Task<void> Dnsmasq::launch(std::uint64_t number) {
     const auto self = shared_from_this();
     if (find_program(program_).empty()) {
-        problem_ = "the program " + quote(program_) + " is missing or cannot be executed";
         co_return fail(
-            Error{Code::unavailable, problem_}.with_slug("dnsmasq-missing").with_hint("install dnsmasq-base")
+            Error{Code::unavailable, "the program " + quote(program_) + " is missing or cannot be executed"}
+                .with_slug("dnsmasq-missing")
+                .with_hint("install dnsmasq-base")
         );
     }
-    CO_CHECK(co_await end_earlier());
+    co_await end_running();
+    if (superseded(number)) {
+        co_return fail(Code::cancelled, "another launch has taken its place");
+    }
     std::error_code failed;
     fs::create_directories(folder_, failed);
     fs::permissions(folder_, fs::perms{0755}, failed);
@@ -214,18 +264,29 @@ Task<void> Dnsmasq::launch() {
         co_return fail(os_error("making the DHCP server's log"));
     }
     auto arguments = arguments_;
-    arguments.push_back("--user=" + settle_user(folder_));
+    const auto user = settle_user(folder_);
+    if (user == "root" && !std::exchange(warned_, true)) {
+        spdlog::warn(
+            "dnsmasq runs as root, because its user cannot reach the folder folder={}", folder_.string()
+        );
+    }
+    arguments.push_back("--user=" + user);
     std::vector<int> nothing;
     CO_TRY(process_, spawn(program_, arguments, log.get(), nothing));
-    const auto launch = ++launches_;
-    CO_CHECK(write_file(folder_ / "dnsmasq.pid", std::to_string(process_.pid) + "\n", 0644));
-    if (co_await gone_within(process_, settle_time)) {
-        (void)reap(process_);
-        problem_ = "dnsmasq does not run: " + quote(last_words(), 200);
-        co_return fail(Error{Code::unavailable, problem_}.with_slug("dnsmasq-failed"));
+    fault_point("dnsmasq.spawned");
+    Process mine{process_.pid, Fd{::dup(process_.pidfd.get())}};  // the next launch brings another
+    if (co_await gone_within(mine, settle_time)) {
+        (void)reap(mine);
+        co_return fail(Error{Code::unavailable, "dnsmasq does not run: " + quote(last_words(), 200)}
+                           .with_slug("dnsmasq-failed"));
     }
-    problem_.clear();
-    asio::co_spawn(executor_, [self, launch] { return self->watch(launch); }, asio::detached);
+    if (!superseded(number)) {
+        problem_.clear();
+        auto follow = [self, number, process = std::move(mine)]() mutable {
+            return self->watch(std::move(process), number);
+        };
+        asio::co_spawn(executor_, std::move(follow), asio::detached);
+    }
     co_return Result<void>{};
 }
 
@@ -235,34 +296,55 @@ std::string Dnsmasq::last_words() const {
     return std::string{words.substr(words.rfind('\n') == std::string_view::npos ? 0 : words.rfind('\n') + 1)};
 }
 
-// Starts it again when it ends by itself, soon at first and then ever more patiently.
-asio::awaitable<void> Dnsmasq::watch(std::uint64_t launch) {
+asio::awaitable<void> Dnsmasq::watch(Process process, std::uint64_t number) {
     const auto self = shared_from_this();
-    const Process process{process_.pid, Fd{::dup(process_.pidfd.get())}};  // the next launch brings another
+    const auto began = std::chrono::steady_clock::now();
     co_await gone(process);
-    if (launch != launches_) {
+    if (superseded(number)) {
         co_return;
     }
-    const auto exit_status = reap(process_);
+    const auto exit_status = reap(process);
+    problem_ = "dnsmasq has ended and is started again";
     spdlog::warn(
-        "dnsmasq has ended and is started again folder={} {}={} said=\"{}\"",
+        "{} folder={} {}={} said=\"{}\"",
+        problem_,
         folder_.string(),
         exit_status && exit_status->by_signal ? "signal" : "status",
         exit_status ? exit_status->value : -1,
         last_words()
     );
-    auto pause = std::chrono::milliseconds{20};
-    while (wanted_ && launch == launches_) {
-        problem_ = "dnsmasq has ended and is started again";
-        const auto again = co_await self->launch();
-        if (again) {
+    if (std::chrono::steady_clock::now() - began > longest_pause) {
+        pause_ = shortest_pause;
+    }
+    co_await persist(number);
+}
+
+// Tries to start it, soon at first and then ever more patiently, until it runs.
+asio::awaitable<void> Dnsmasq::persist(std::uint64_t number) {
+    const auto self = shared_from_this();
+    while (!superseded(number)) {
+        co_await pause_for(pause_);
+        pause_ = std::min(pause_ * 2, longest_pause);
+        if (superseded(number)) {
             co_return;
         }
-        spdlog::error("dnsmasq cannot be started error=\"{}\"", again.error().message());
-        launch = launches_;
-        co_await pause_for(pause);
-        pause = std::min(pause * 2, std::chrono::milliseconds{5000});
+        number = ++launches_;
+        const auto launched = co_await launch(number);
+        if (launched) {
+            co_return;
+        }
+        note(number, launched.error());
     }
+}
+
+void Dnsmasq::note(std::uint64_t number, const Error& failure) {
+    if (superseded(number) || problem_ == failure.message()) {
+        return;
+    }
+    problem_ = failure.message();
+    spdlog::error(
+        "dnsmasq cannot be started; it is tried again folder={} error=\"{}\"", folder_.string(), problem_
+    );
 }
 
 void Dnsmasq::reload() {
@@ -271,14 +353,13 @@ void Dnsmasq::reload() {
     }
 }
 
-Task<void> Dnsmasq::end() {
+asio::awaitable<void> Dnsmasq::end() {
     const auto self = shared_from_this();
     wanted_ = false;
     ++launches_;
-    CO_CHECK(co_await end_earlier());
+    co_await end_running();
     std::error_code ignored;
     fs::remove_all(folder_, ignored);
-    co_return Result<void>{};
 }
 
 }  // namespace vmm::network

@@ -42,16 +42,32 @@ std::string port_key(const domain::PublishedPort& port) {
     return port.protocol + "/" + port.host_address + ":" + std::to_string(port.host_port);
 }
 
-// A free port of the loopback address, for the resolver.
-std::uint16_t free_port() {
-    const Fd probe{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-    auto address = socket_address("127.0.0.1", 0);
-    socklen_t size = sizeof address;
-    if (!probe || ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-        ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-        return 0;
+// Bound to the loopback address, at this port or, with 0, at any.
+Fd bound(int type, std::uint16_t port) {
+    Fd socket{::socket(AF_INET, type | SOCK_CLOEXEC, 0)};
+    const int on = 1;
+    const auto address = socket_address("127.0.0.1", port);
+    if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        return {};
     }
-    return ntohs(address.sin_port);
+    return socket;
+}
+
+// A port of the loopback address that is free for UDP and for TCP, for the resolver; 0 when none is found.
+std::uint16_t free_port() {
+    for (int tries = 0; tries < 100; ++tries) {
+        const auto probe = bound(SOCK_STREAM, 0);
+        sockaddr_in address{};
+        socklen_t size = sizeof address;
+        if (!probe || ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+            continue;
+        }
+        if (const auto port = ntohs(address.sin_port); bound(SOCK_DGRAM, port)) {
+            return port;
+        }
+    }
+    return 0;
 }
 
 class Host final : public ports::HostNetwork {

@@ -25,10 +25,17 @@ void write_open(const fs::path& file, const std::string& content) {
 Servers::Servers(asio::any_io_executor executor, const Settings& settings)
     : executor_{std::move(executor)}, settings_{settings} {}
 
+std::shared_ptr<Dnsmasq> Servers::server(const std::string& name) {
+    auto left = earlier_->extract(name);
+    return std::make_shared<Dnsmasq>(
+        executor_, settings_.dnsmasq, folder(name), left ? std::move(left.mapped()) : std::vector<pid_t>{}
+    );
+}
+
 // DHCP and DNS: a server for each network, and one for names outside.
 asio::awaitable<void> Servers::keep(
     const ports::Layout& layout,
-    std::map<std::string, std::string>& problems,
+    const std::map<std::string, std::string>& problems,
     std::uint16_t names,
     std::uint16_t resolver
 ) {
@@ -44,12 +51,15 @@ asio::awaitable<void> Servers::keep(
             }
         }
     }
+    if (!earlier_) {
+        earlier_ = find_servers(settings_.folder);
+    }
     for (auto server = servers_.begin(); server != servers_.end();) {
         if (wanted.contains(server->first)) {
             ++server;
             continue;
         }
-        (void)co_await server->second.process->end();
+        co_await server->second.process->end();
         server = servers_.erase(server);
     }
     for (const auto& [name, arguments] : wanted) {
@@ -58,7 +68,7 @@ asio::awaitable<void> Servers::keep(
             continue;
         }
         if (!server.process) {
-            server.process = std::make_shared<Dnsmasq>(executor_, settings_.dnsmasq, folder(name));
+            server.process = this->server(name);
         }
         server.arguments = arguments;
         server.hosts.clear();
@@ -73,10 +83,7 @@ asio::awaitable<void> Servers::keep(
         if (!fs::exists(folder(name) / "hosts", ignored)) {
             write_open(folder(name) / "hosts", "");
         }
-        const auto started = co_await server.process->start(arguments);
-        if (!started) {
-            problems[name] = started.error().message();
-        }
+        co_await server.process->start(arguments);
     }
     co_await drop_folders(wanted);
 }
@@ -84,16 +91,18 @@ asio::awaitable<void> Servers::keep(
 // Of networks that an earlier run of the service knew.
 asio::awaitable<void> Servers::drop_folders(const std::map<std::string, std::vector<std::string>>& wanted) {
     std::vector<std::string> left;
+    for (const auto& [name, pids] : *earlier_) {
+        left.push_back(name);
+    }
     std::error_code failed;
     for (const auto& entry : fs::directory_iterator{settings_.folder, failed}) {
         const auto name = entry.path().filename().string();
-        if (!wanted.contains(name)) {
+        if (!wanted.contains(name) && !earlier_->contains(name)) {
             left.push_back(name);
         }
     }
     for (const auto& name : left) {
-        const auto server = std::make_shared<Dnsmasq>(executor_, settings_.dnsmasq, folder(name));
-        (void)co_await server->end();
+        co_await server(name)->end();
     }
 }
 

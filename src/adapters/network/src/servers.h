@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,11 @@ class Servers {
 public:
     Servers(asio::any_io_executor executor, const Settings& settings);
 
-    // Makes the servers as the layout says; networks that have a problem have none, and what goes wrong
-    // becomes one. `names` and `resolver` are loopback ports.
+    // Makes the servers as the layout says; networks that have a problem have none. `names` and `resolver`
+    // are loopback ports.
     asio::awaitable<void> keep(
         const ports::Layout& layout,
-        std::map<std::string, std::string>& problems,
+        const std::map<std::string, std::string>& problems,
         std::uint16_t names,
         std::uint16_t resolver
     );
@@ -48,11 +49,13 @@ private:
         return settings_.folder / network;
     }
 
+    std::shared_ptr<Dnsmasq> server(const std::string& name);
     asio::awaitable<void> drop_folders(const std::map<std::string, std::vector<std::string>>& wanted);
 
     asio::any_io_executor executor_;
     const Settings& settings_;
     std::map<std::string, Server> servers_;
+    std::optional<std::map<std::string, std::vector<pid_t>>> earlier_;  // once looked for
 };
 
 }  // namespace vmm::network
