@@ -11,7 +11,7 @@ import threading
 
 import corpus
 import pytest
-from support import BIN, Service, eventually, run_in, shell_in
+from support import BIN, Service, eventually, qemu_processes, run_in, shell_in
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeKeyOfNobodyInParticular test@example"
 
@@ -278,6 +278,33 @@ def test_a_service_killed_while_a_guest_is_frozen_thaws_it(service, vm):
         eventually(lambda: service.call("GET", f"/vms/{vm['id']}/explain").json["agent"] == "answers")
         torn = eventually(lambda: service.call("GET", f"/vms?name=torn-{number}").json["vms"])
         eventually(lambda: service.call("DELETE", f"/vms/{torn[0]['id']}").status in (200, 204))
+
+
+def test_a_machine_that_ends_while_it_is_frozen(service):
+    vm = service.create("fragile").json["id"]
+    service.wait_boot(vm)
+    mark = service.vm_folder(vm) / "frozen"
+    for number in range(4):
+        running = threading.Event()
+
+        def kill_when_frozen(pid=qemu_processes(service.config["vm_dir"])[vm]):
+            running.set()
+            while not mark.exists() and not over.is_set():
+                pass
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+        over, killer = threading.Event(), threading.Thread(target=kill_when_frozen)
+        killer.start()
+        running.wait()
+        made = service.call("POST", f"/vms/{vm}/clone", {"name": f"of-fragile-{number}"})
+        over.set()
+        killer.join()
+        assert made.status == 201 or made.code, made
+        eventually(lambda: service.vm(vm)["status"] == "failed")
+        assert service.call("POST", f"/vms/{vm}/start").status == 200
+        service.wait_boot(vm)
+        assert shell_in(service, vm, "echo well") == (0, "well\n") and not mark.exists()
 
 
 def vmctl(service, *arguments, stdin=None, code=0, cwd=None):

@@ -99,9 +99,9 @@ Task<Explanation> Guests::explain(domain::Caller caller, std::string id) {
         if (guest->frozen()) {
             out.agent = "frozen";
             out.problems.emplace_back(
-                "the guest's file systems are stopped for a copy of its disk until its agent says that they "
-                "go "
-                "on; it is asked again and again"
+                "the guest's file systems are stopped for a copy of its disk; its agent is asked until it "
+                "says "
+                "that they go on"
             );
         } else {
             const auto answer = co_await guest->ping(agent_limit);

@@ -264,9 +264,8 @@ Task<void> Machine::copy_root(std::filesystem::path overlay) {
             thaw = [guest]() -> Task<void> { return guest->thaw(); };
         }
         auto copied = co_await instance_->copy_root(overlay, std::move(thaw));
-        if (guest->frozen()) {
-            thaw_again();
-        }
+        // The machine may have ended meanwhile.
+        thaw_again();
         // The guest may have turned itself off in the middle; then its disk lies still, and is copied as it
         // is.
         if (copied || domain::live(vm_.status)) {

@@ -56,9 +56,7 @@ Task<RunState> Machine::adopt() {
     auto state = co_await instance_->state();
     if (state) {
         co_await recover_nics();
-        if (instance_->agent()->frozen()) {
-            thaw_again();
-        }
+        thaw_again();
         if (vm_.boot_completed_at) {
             co_await wipe_seed();
         } else {
@@ -142,6 +140,9 @@ void Machine::await_room() {
 // A freeze that a killed service, or a guest too slow to answer, has left: the guest is asked until it says
 // that its file systems go on.
 void Machine::thaw_again() {
+    if (!instance_ || !instance_->agent()->frozen()) {
+        return;
+    }
     world_.jobs.spawn(
         vm_.id + " thaw",
         [](std::shared_ptr<Machine> self, std::shared_ptr<ports::GuestAgent> guest) -> asio::awaitable<void> {

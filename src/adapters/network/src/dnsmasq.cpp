@@ -218,7 +218,7 @@ asio::awaitable<void> Dnsmasq::start(std::vector<std::string> arguments) {
     pause_ = shortest_pause;
     const auto number = ++launches_;
     const auto launched = co_await launch(number);
-    if (!launched && !superseded(number)) {
+    if (!launched) {
         note(number, launched.error());
         asio::co_spawn(executor_, [self, number] { return self->persist(number); }, asio::detached);
     }
@@ -246,9 +246,7 @@ Task<void> Dnsmasq::launch(std::uint64_t number) {
     const auto self = shared_from_this();
     if (find_program(program_).empty()) {
         co_return fail(
-            Error{Code::unavailable, "the program " + quote(program_) + " is missing or cannot be executed"}
-                .with_slug("dnsmasq-missing")
-                .with_hint("install dnsmasq-base")
+            Code::unavailable, "the program " + quote(program_) + " is missing or cannot be executed"
         );
     }
     co_await end_running();
@@ -277,8 +275,7 @@ Task<void> Dnsmasq::launch(std::uint64_t number) {
     Process mine{process_.pid, Fd{::dup(process_.pidfd.get())}};  // the next launch brings another
     if (co_await gone_within(mine, settle_time)) {
         (void)reap(mine);
-        co_return fail(Error{Code::unavailable, "dnsmasq does not run: " + quote(last_words(), 200)}
-                           .with_slug("dnsmasq-failed"));
+        co_return fail(Code::unavailable, "dnsmasq does not run: " + quote(last_words(), 200));
     }
     if (!superseded(number)) {
         problem_.clear();

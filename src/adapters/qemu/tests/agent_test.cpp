@@ -2,15 +2,14 @@
 
 #include "vmm/json/value.h"
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <functional>
+
+#include "vmm_test/lines.h"
 
 namespace vmm::qemu {
 namespace {
@@ -45,17 +44,10 @@ private:
             if (failed) {
                 co_return;
             }
-            std::string buffer;
-            while (true) {
-                const auto [ended, count] =
-                    co_await asio::async_read_until(client, asio::dynamic_buffer(buffer), '\n', as_value);
-                if (ended) {
-                    break;
-                }
-                const auto said = answer(buffer.substr(0, count));
-                buffer.erase(0, count);
-                co_await asio::async_write(client, asio::buffer(said), as_value);
-            }
+            std::function<std::string(std::string)> reply = [this](std::string line) {
+                return answer(std::move(line));
+            };
+            co_await test::answer_lines(std::move(client), std::move(reply));
         }
     }
 

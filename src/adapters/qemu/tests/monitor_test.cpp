@@ -3,12 +3,12 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
+#include "vmm_test/lines.h"
 #include "vmm_test/run.h"
 
 namespace vmm::qemu {
@@ -33,20 +33,7 @@ public:
         Local::acceptor acceptor{co_await asio::this_coro::executor, Local::endpoint{socket().string()}};
         auto [failed, client] = co_await acceptor.async_accept(as_value);
         co_await asio::async_write(client, asio::buffer(greeting), as_value);
-        std::string buffer;
-        while (true) {
-            const auto [ended, count] =
-                co_await asio::async_read_until(client, asio::dynamic_buffer(buffer), '\n', as_value);
-            if (ended) {
-                break;
-            }
-            const auto reply = answer(buffer.substr(0, count));
-            buffer.erase(0, count);
-            if (reply == "close") {
-                break;
-            }
-            co_await asio::async_write(client, asio::buffer(reply), as_value);
-        }
+        co_await test::answer_lines(std::move(client), std::move(answer));
     }
 
 private:
